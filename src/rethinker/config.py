@@ -1,0 +1,380 @@
+"""The configuration: one frozen tree, variants keyed `kind`, unknown keys refused. The defaults are the paper's values.
+
+Loading (defaults, then files left to right, then dotted overrides) is in `config_files.py`; this module only says what
+there is. Every field's docstring is its help text, and says "paper", "code" (the authors' release) or "ours" where a
+number needs a source.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, attribute docstrings as help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+# ---- run ---------------------------------------------------------------------------------------------------------
+
+
+class RunConfig(Section):
+    """Where the run lives."""
+
+    dir: str = ""
+    """Run folder; empty means `runs/<recipe>-<time>`."""
+    recipe: str = "run"
+    """Name used in the default folder; the loader sets it to the first file's name."""
+
+
+class CheckpointConfig(Section):
+    """What is saved, and how long it is kept."""
+
+    every: Count = 20
+    """Save each so many steps; the last step is always saved."""
+    keep: Count = 2
+    """Keep the last so many, and the best by `eval/accuracy`."""
+
+
+class RolloutRecordConfig(Section):
+    """The record of what the model said."""
+
+    keep: Natural = 200_000_000
+    """Most bytes under `rollouts/`; the oldest steps go first. 0 records nothing."""
+
+
+class TrackerConfig(Section):
+    """Where metrics go besides `metrics.jsonl`."""
+
+    tensorboard: bool = True
+    """Write TensorBoard events."""
+
+
+# ---- model and data ----------------------------------------------------------------------------------------------
+
+
+class ModelConfig(Section):
+    """Which VLM is trained."""
+
+    path: str = "tiny"
+    """`tiny` for the embedded model, else a Hugging Face folder or hub name."""
+    trust_remote_code: bool = False
+    """Allow code from the model's folder to run; off unless asked for."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights."""
+    min_pixels: Natural = 0
+    """Smallest image area the processor resizes to; 0 keeps the processor's own (paper: 256·28·28)."""
+    max_pixels: Natural = 0
+    """Largest image area; 0 keeps the processor's own (paper: 1280·28·28)."""
+
+
+class GymLevel(Section):
+    """One ingredient of a gym mixture."""
+
+    family: str
+    """Name of a problem family (`rethinker gym list`)."""
+    level: Count = 1
+    """Difficulty, from 1."""
+    weight: Positive = 1.0
+    """Relative share in the mixture."""
+
+
+class GymDataConfig(Section):
+    """Procedurally drawn visual-reasoning problems."""
+
+    kind: Literal["gym"] = "gym"
+    mixture: tuple[GymLevel, ...] = (
+        GymLevel(family="counting"),
+        GymLevel(family="bars"),
+        GymLevel(family="spatial"),
+    )
+    """Families, levels and weights."""
+
+
+class JsonlDataConfig(Section):
+    """A JSONL file: `image` (a path or a list of paths), `question`, `answer`, optional `choices`, `id`, `category`."""
+
+    kind: Literal["jsonl"] = "jsonl"
+    path: str
+    """The file."""
+    images: str = ""
+    """Folder that image paths are relative to; empty means the file's own."""
+    held_out: Share = 0.2
+    """Share of rows held out for evaluation, chosen by the hash of their id."""
+    max_quarantined: Share = 0.05
+    """The run stops when a larger share of the rows is bad."""
+    max_image_pixels: Count = 50_000_000
+    """Larger images are quarantined before they are decoded."""
+
+
+class LogicVistaDataConfig(Section):
+    """LogicVista's own `dataset.json` beside its `images/`."""
+
+    kind: Literal["logicvista"] = "logicvista"
+    path: str = "fixtures"
+    """The file; `fixtures` is the handful shipped in the package."""
+    held_out: Share = 0.2
+    """Share of rows held out for evaluation, chosen by the hash of their id."""
+    max_quarantined: Share = 0.05
+    """The run stops when a larger share of the rows is bad."""
+    max_image_pixels: Count = 50_000_000
+    """Larger images are quarantined before they are decoded."""
+
+
+DataConfig = Annotated[GymDataConfig | JsonlDataConfig | LogicVistaDataConfig, Field(discriminator="kind")]
+
+
+class PromptConfig(Section):
+    """How a question is put."""
+
+    kind: Literal["plain", "rethinking"] = "plain"
+    """`plain` asks to reason and box the answer; `rethinking` also asks to question itself (paper: stage 2)."""
+    max_tokens: Count = 2048
+    """Longer prompts are quarantined (code: 2048)."""
+
+
+# ---- rollout -----------------------------------------------------------------------------------------------------
+
+
+class SamplingConfig(Section):
+    """Sampling of one kind of response."""
+
+    temperature: Positive = 1.0
+    """Divides the logits. Other than 1 is a bias accepted by name: the ratio uses temperature 1 (code: 1.0)."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Nucleus sampling; below 1 is a bias of the same kind (code: 0.95)."""
+    top_k: Natural = 0
+    """Top-k sampling; 0 is off."""
+    max_tokens: Count = 2048
+    """Most response tokens (code: 2048)."""
+
+
+class TorchEngineConfig(Section):
+    """Generation in the process, on the learner's own weights."""
+
+    kind: Literal["torch"] = "torch"
+    max_rows: Count = 256
+    """Most samples decoded at once."""
+
+
+class SamplerConfig(Section):
+    """How an episode's groups are made."""
+
+    kind: Literal["plain", "dynamic"] = "plain"
+    """`plain` takes the queries as they come; `dynamic` goes on until enough groups are mixed (DAPO)."""
+    queries: Count = 1024
+    """Problems per episode (paper); under `dynamic` the mixed groups wanted."""
+    group_size: Count = 8
+    """Responses per problem, G (paper)."""
+    max_rounds: Count = 4
+    """Under `dynamic`, most rounds of `queries` problems per episode (ours)."""
+    first: SamplingConfig = SamplingConfig()
+    """Sampling of first responses."""
+
+
+class NoRethinkConfig(Section):
+    """No second look is forced."""
+
+    kind: Literal["none"] = "none"
+
+
+class ForcedRethinkConfig(Section):
+    """Forced Rethinking (paper, section on Forced Rethinking)."""
+
+    kind: Literal["forced"] = "forced"
+    share: Share = 0.65
+    """Share q of eligible responses that are made to look twice (code: 0.65; the paper gives none)."""
+    max_kept: Natural = 2
+    """Most second looks kept per query (paper)."""
+    categories: tuple[Literal["self_questioning", "self_correction", "self_verification"], ...] = (
+        "self_questioning",
+        "self_correction",
+        "self_verification",
+    )
+    """Trigger categories, drawn uniformly (paper)."""
+    second_look: SamplingConfig = SamplingConfig(max_tokens=1024)
+    """Sampling of second looks (ours: temperature 1; code: 0.9)."""
+    imitation: Literal["second_look", "trajectory"] = "second_look"
+    """What the imitation term covers: trigger and second look (ours), or the whole response (paper)."""
+    imitation_coefficient: Annotated[float, Field(ge=0.0)] = 0.05
+    """Weight of the imitation term (code: 0.05; the paper gives none)."""
+
+    @model_validator(mode="after")
+    def _has_triggers(self) -> Self:
+        if not self.categories:
+            raise ValueError("rethink.categories is empty; name at least one, or set rethink.kind=none")
+        return self
+
+
+RethinkConfig = Annotated[NoRethinkConfig | ForcedRethinkConfig, Field(discriminator="kind")]
+
+
+class VerifierConfig(Section):
+    """How responses are scored."""
+
+    kind: Literal["rules", "python"] = "rules"
+    """`rules` verifies by the problem's own kind of answer; `python` calls your function."""
+    function: str = ""
+    """For `python`: `module:function`, called as `function(response: str, problem: Problem) -> bool | float`."""
+    threshold: Share = 1.0
+    """For `python`: a score from here on is correct."""
+    workers: Count = 1
+    """Worker processes."""
+    timeout_seconds: Positive = 5.0
+    """Hard limit per response; the worker is killed at it and the outcome is `timeout`."""
+    memory_bytes: Count = 1_000_000_000
+    """Address space a worker may add to what it starts with; beyond it the outcome is `error`."""
+
+    @model_validator(mode="after")
+    def _function_fits(self) -> Self:
+        if self.kind == "python" and ":" not in self.function:
+            raise ValueError(
+                f"verifier.kind=python needs verifier.function=module:function, got {self.function!r}"
+            )
+        if self.kind == "rules" and self.function:
+            raise ValueError("verifier.function is set but verifier.kind is rules; set verifier.kind=python")
+        return self
+
+
+# ---- algorithm ---------------------------------------------------------------------------------------------------
+
+
+class AdvantageConfig(Section):
+    """From a group's rewards to its advantages."""
+
+    kind: Literal["grpo", "grpo_std", "rloo"] = "grpo"
+    """`grpo` r − mean (paper's recipe), `grpo_std` divided by the population std, `rloo` r − mean of the others."""
+
+
+class ReplayConfig(Section):
+    """What an update trains on."""
+
+    kind: Literal["none", "filter", "ssr"] = "ssr"
+    """`none` the batch as it is (GRPO), `filter` non-zero advantages only, `ssr` refills from the buffer (paper)."""
+    alpha: Annotated[float, Field(ge=0.0)] = 1.0
+    """P(j) ∝ |Â_j|^alpha (paper: 1)."""
+    lifetime: Count = 1
+    """Episodes a sample stays in the buffer (paper: 1, cleared at every policy sync)."""
+    capacity: Count = 100_000
+    """Most samples in the buffer; the oldest go first. Bounds a long lifetime (ours)."""
+
+    @model_validator(mode="after")
+    def _lifetime_fits(self) -> Self:
+        if self.kind != "ssr" and self.lifetime != 1:
+            raise ValueError(f"replay.lifetime={self.lifetime} has no meaning under replay.kind={self.kind}; use ssr")
+        return self
+
+
+class ObjectiveConfig(Section):
+    """The loss."""
+
+    clip_low: Positive = 0.2
+    """ε_low (code: 0.2)."""
+    clip_high: Positive = 0.35
+    """ε_high (code: 0.35)."""
+    ratio_cap: Positive = 2.0
+    """C: bound of truncated importance ratios of stale and foreign samples."""
+    normalisation: Literal["sequence_mean", "token_mean"] = "sequence_mean"
+    """Token weights: 1 / response length (paper), or 1."""
+    kl_coefficient: Annotated[float, Field(ge=0.0)] = 0.0
+    """Weight of the k3 KL to the starting weights (paper: none)."""
+
+
+class LearnerConfig(Section):
+    """The optimiser and its batches."""
+
+    lr: Positive = 1e-6
+    """Peak learning rate (code: 1e-6)."""
+    warmup: Share = 0.03
+    """Share of the steps with rising learning rate (code: 3 %)."""
+    final_lr: Share = 0.5
+    """The cosine ends at this share of the peak (code: half)."""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    """AdamW's moments."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """AdamW's decay."""
+    grad_clip: Positive = 1.0
+    """Largest gradient norm."""
+    max_nonfinite: Count = 10
+    """The run stops after so many steps in a row with a loss or gradient that is not finite."""
+    micro_batch_tokens: Count = 16_384
+    """Token budget of one forward and backward, padding included."""
+    share_prompts: bool = True
+    """Pass a group's prompt and images once, not once per response."""
+
+
+# ---- loop --------------------------------------------------------------------------------------------------------
+
+
+class TrainConfig(Section):
+    """How long."""
+
+    steps: Count = 160
+    """Optimiser updates in all."""
+    updates_per_episode: Count = 16
+    """Updates on one episode's responses before the policy is synced (paper: 16 of 512 pairs)."""
+
+
+class EvaluationConfig(Section):
+    """Held-out measurement: greedy, spontaneous."""
+
+    every: Natural = 40
+    """Validate each so many steps; 0 only at the end."""
+    validation_problems: Count = 200
+    """Problems of the validation split (choose the best checkpoint)."""
+    test_problems: Count = 1000
+    """Problems of the test split, before and after."""
+    marker: str = "wait"
+    """Whole word, any case, that marks a spontaneous second look (paper's)."""
+    max_tokens: Count = 2048
+    """Most response tokens."""
+
+
+class Config(Section):
+    """The resolved tree of one run."""
+
+    seed: Natural = 0
+    """Keys every random draw."""
+    device: str = "auto"
+    """`auto` (CUDA when there is one), `cpu`, `cuda`, `cuda:1`, …"""
+    threads: Natural = 0
+    """CPU threads of torch; 0 takes every core this process may use."""
+    run: RunConfig = RunConfig()
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = GymDataConfig()
+    prompt: PromptConfig = PromptConfig()
+    engine: TorchEngineConfig = TorchEngineConfig()
+    sampler: SamplerConfig = SamplerConfig()
+    rethink: RethinkConfig = ForcedRethinkConfig()
+    verifier: VerifierConfig = VerifierConfig()
+    advantage: AdvantageConfig = AdvantageConfig()
+    replay: ReplayConfig = ReplayConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    learner: LearnerConfig = LearnerConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    rollouts: RolloutRecordConfig = RolloutRecordConfig()
+    trackers: TrackerConfig = TrackerConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        updates, queries = self.train.updates_per_episode, self.sampler.queries
+        if queries % updates:
+            raise ValueError(
+                f"sampler.queries={queries} cannot be split into train.updates_per_episode={updates} equal batches "
+                "of whole groups; make the first a multiple of the second"
+            )
+        if self.sampler.kind == "dynamic" and self.sampler.group_size < 2:
+            raise ValueError("sampler.kind=dynamic waits for mixed groups, which need sampler.group_size of 2 or more")
+        if self.rethink.kind == "forced" and self.rethink.share > 0 and self.rethink.max_kept == 0:
+            raise ValueError("rethink.share is above 0 but rethink.max_kept is 0; set rethink.kind=none instead")
+        return self

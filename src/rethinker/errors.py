@@ -1,0 +1,51 @@
+"""The errors a user can meet. Each says what was wrong, the value, and the fix.
+
+Only failures that cross a boundary (configuration, data, disk, a worker) are named here; broken invariants of our
+own are `assert`s. Every class derives from `RethinkerError`, so the command line prints the message alone.
+"""
+
+from __future__ import annotations
+
+
+class RethinkerError(Exception):
+    """Base of every error whose message is meant for the user; the command line shows it without a traceback."""
+
+
+class ConfigError(RethinkerError, ValueError):
+    """The configuration is wrong: an unknown key, a value out of range, a combination that cannot work."""
+
+
+class DataError(RethinkerError, ValueError):
+    """One row of a data set cannot become a problem; the row is quarantined and counted."""
+
+
+class DatasetError(RethinkerError, ValueError):
+    """A whole data set is unusable: missing, empty, or too large a share of its rows quarantined."""
+
+
+class ModelError(RethinkerError, ValueError):
+    """A model folder cannot be loaded, or its processor and forward do not fit together."""
+
+
+class PreflightError(RethinkerError):
+    """A known right answer did not score 1, or a known wrong one did not score 0, through the whole path."""
+
+
+class RunFolderError(RethinkerError, OSError):
+    """A run folder is missing, unwritable, in use, or holds something that does not fit."""
+
+
+class CheckpointError(RethinkerError):
+    """A checkpoint is missing, damaged, of another configuration, or could not be written."""
+
+
+class Interrupted(RethinkerError):  # noqa: N818 (a stop asked for, not a failure)
+    """A signal asked the run to stop; the step was finished and saved.
+
+    Attributes:
+        exit_code: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

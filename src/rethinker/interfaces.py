@@ -1,0 +1,181 @@
+"""The contracts between stages: abstract classes of depth 1. Everything else is final or a plain function.
+
+An advantage estimator has no class: it is a function from one group's rewards to its advantages (`AdvantageEstimator`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+
+from rethinker.types import Completion, Experience, Metrics, Problem, Prompt, State, Verdict
+
+AdvantageEstimator = Callable[[Float32[np.ndarray, " group"]], Float32[np.ndarray, " group"]]
+"""Rewards of one group → advantages of the same length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to sample.
+
+    Attributes:
+        temperature: Divides the logits; 0 is greedy.
+        top_p: Keep the smallest set of tokens with at least this probability; 1 keeps all.
+        top_k: Keep the k likeliest tokens; 0 keeps all.
+        max_tokens: Most tokens to sample, the end token included.
+        min_tokens: Sample no end token before this many tokens.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 128
+    min_tokens: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Request:
+    """Ask an engine for samples of one prompt, continuing `prefix`.
+
+    Attributes:
+        id: Comes back on the completions.
+        prefix: Response tokens that already stand (a first look and its trigger); empty for a fresh response.
+        seeds: One per sample; as many completions are made.
+    """
+
+    id: str
+    prompt: Prompt
+    prefix: Int64[np.ndarray, " prefix"]
+    sampling: Sampling
+    seeds: tuple[int, ...]
+
+
+class RolloutEngine(ABC):
+    """Samples completions. `submit` queues, `step` advances and returns what finished (see `rollout.engine.generate`)."""
+
+    @abstractmethod
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Queue requests."""
+
+    @abstractmethod
+    def step(self) -> list[Completion]:
+        """Advance the queued work; return completions finished now. Empty with nothing `pending` means idle."""
+
+    @property
+    @abstractmethod
+    def pending(self) -> int:
+        """Samples submitted and not yet returned."""
+
+    @abstractmethod
+    def cancel(self, request_id: str) -> None:
+        """Forget a request; its unfinished samples are never returned."""
+
+    @abstractmethod
+    def load_weights(self, weights: Iterator[tuple[str, torch.Tensor]], version: int) -> None:
+        """Take the learner's weights; completions sampled from now on carry `version`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the engine holds."""
+
+
+class Scorer(ABC):
+    """Verifies responses somewhere else, so that scoring overlaps generating."""
+
+    @abstractmethod
+    def submit(self, problem: Problem, response: str) -> Future[Verdict]:
+        """Queue one response. The future always resolves to a verdict: a failure is an outcome, never an exception."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the workers."""
+
+
+class Replay(ABC):
+    """Chooses what an update trains on."""
+
+    @abstractmethod
+    def select(self, batch: Sequence[Experience], *, step: int) -> list[Experience]:
+        """Choose experiences for the update numbered `step`; one drawn twice stands twice in the list."""
+
+    @abstractmethod
+    def policy_synced(self) -> None:
+        """The behaviour policy was replaced."""
+
+    @abstractmethod
+    def metrics(self) -> Metrics:
+        """What the last `select` did (`replay/…`)."""
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """All that `select` depends on."""
+
+    @abstractmethod
+    def load_state_dict(self, state: State) -> None:
+        """Restore `state_dict`."""
+
+
+class Learner(ABC):
+    """Turns weighted experience into weights. Knows tokens and weights, not the algorithm that made them."""
+
+    @abstractmethod
+    def update(self, chosen: Sequence[Experience]) -> Metrics:
+        """One optimiser update."""
+
+    @abstractmethod
+    def token_logprobs(self, experiences: Sequence[Experience]) -> list[Float32[np.ndarray, " tokens"]]:
+        """Log-probabilities of every response token under the current weights (temperature 1, nats)."""
+
+    @abstractmethod
+    def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The weights under their Hugging Face names."""
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """Weights, optimiser and schedule."""
+
+    @abstractmethod
+    def load_state_dict(self, state: State) -> None:
+        """Restore `state_dict`."""
+
+
+class WeightSync(ABC):
+    """Brings the learner's weights to the engines."""
+
+    @abstractmethod
+    def publish(self, version: int) -> Metrics:
+        """After it returns, engines sample from the learner's weights under `version`."""
+
+
+class Tracker(ABC):
+    """Somewhere metrics go."""
+
+    @abstractmethod
+    def log(self, step: int, metrics: Mapping[str, float | int | None]) -> None:
+        """Record one step's metrics."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Flush and close."""
+
+
+class ProblemSource(ABC):
+    """A finite, indexable collection of problems; rows are read when asked for."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of rows, bad ones included."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Problem:
+        """Read one row.
+
+        Raises:
+            DataError: the row cannot become a problem.
+        """

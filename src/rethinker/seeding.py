@@ -1,0 +1,47 @@
+"""Randomness without streams: every draw is keyed by (seed, purpose, step, problem id, sample).
+
+There is no state to save or to advance: a resumed run, another batch order or another world size draws the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+import numpy as np
+
+
+class Purpose(StrEnum):
+    """What a draw is for. Closed on purpose: two uses never share a key by accident."""
+
+    SCENE = "scene"  # what a gym problem shows
+    STREAM = "stream"  # the order of training problems
+    SHUFFLE = "shuffle"  # the order of an episode's groups
+    FIRST = "first"  # sampling first responses
+    FORCE = "force"  # which responses are forced to look twice
+    TRIGGER = "trigger"  # with which text
+    SECOND = "second"  # sampling second looks
+    REPLAY = "replay"  # draws from the replay buffer
+    EVALUATION = "evaluation"  # sampled evaluation
+    WARMUP = "warmup"  # the warm start: initial weights, examples, styles
+
+
+def key(seed: int, purpose: Purpose, *, step: int = 0, problem_id: str = "", sample: int = 0) -> int:
+    """Hash the five parts of a draw's identity to one 128-bit integer.
+
+    Args:
+        seed: The run's seed.
+        purpose: What the draw is for.
+        step: Optimiser step or episode the draw belongs to.
+        problem_id: The problem's id, empty for draws that belong to no problem.
+        sample: Index of the response within its group.
+    """
+    text = f"{seed}|{purpose.value}|{step}|{sample}|{problem_id}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
+
+
+def generator(
+    seed: int, purpose: Purpose, *, step: int = 0, problem_id: str = "", sample: int = 0
+) -> np.random.Generator:
+    """A fresh numpy generator for one keyed draw (see `key`)."""
+    return np.random.default_rng(key(seed, purpose, step=step, problem_id=problem_id, sample=sample))
