@@ -1,0 +1,55 @@
+"""From a scored group to experience: each response's advantage and what every token of it weighs in the loss.
+
+The two are separate: the weights only say how a component of the loss is averaged (`objectives.weighted_mean`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from rethinker.interfaces import AdvantageEstimator
+from rethinker.types import Experience, Group, Rethought, Rollout
+
+Normalisation = Literal["sequence_mean", "token_mean"]
+"""Every response weighs the same (paper), or every token does."""
+
+ImitationSpan = Literal["second_look", "trajectory"]
+"""What of a kept second look is imitated: trigger and second look, or the whole response."""
+
+
+def credit(
+    group: Group,
+    *,
+    advantages: AdvantageEstimator,
+    normalisation: Normalisation,
+    imitation: ImitationSpan,
+) -> list[Experience]:
+    """Give every final response of one group its advantage and its token weights, in the group's order.
+
+    The group is the final one, kept second looks already in it (ALGORITHM: replacement happens before advantages).
+    """
+    return [
+        Experience(
+            rollout=rollout,
+            advantage=float(advantage),
+            rl=_spread(~rollout.forced, normalisation),
+            imitation=_spread(_imitated(rollout, imitation), normalisation),
+        )
+        for rollout, advantage in zip(group.rollouts, advantages(group.rewards), strict=True)
+    ]
+
+
+def _imitated(rollout: Rollout, span: ImitationSpan) -> Bool[np.ndarray, " tokens"]:
+    if not isinstance(rollout, Rethought):
+        return np.zeros_like(rollout.forced)
+    # From the trigger on: a model that never imitates the trigger cannot learn to begin a second look by itself.
+    start = rollout.trigger_span[0] if span == "second_look" else 0
+    return np.arange(len(rollout.forced)) >= start
+
+
+def _spread(counted: Bool[np.ndarray, " tokens"], normalisation: Normalisation) -> Float32[np.ndarray, " tokens"]:
+    share = 1.0 if normalisation == "token_mean" else 1.0 / max(1, int(counted.sum()))
+    return np.where(counted, share, 0.0).astype(np.float32)
