@@ -57,7 +57,7 @@ class Request:
 
 
 class RolloutEngine(ABC):
-    """Samples completions. `submit` queues, `step` advances and returns what finished (see `rollout.engine.generate`)."""
+    """Samples completions. `submit` queues, `step` advances and returns what finished (`rollout.engine.generate`)."""
 
     @abstractmethod
     def submit(self, requests: Sequence[Request]) -> None:
@@ -179,3 +179,27 @@ class ProblemSource(ABC):
         Raises:
             DataError: the row cannot become a problem.
         """
+
+    def id(self, index: int) -> str:
+        """Name one row without reading its images; a source whose rows have no names counts them."""
+        return f"row-{index}"
+
+
+class Stream(ABC):
+    """An endless sequence of training problems; only its position is state."""
+
+    @abstractmethod
+    def take(self, n: int) -> list[Problem]:
+        """The next `n` problems.
+
+        Raises:
+            DatasetError: too many rows are bad, or none is good.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """The position."""
+
+    @abstractmethod
+    def load_state_dict(self, state: State) -> None:
+        """Go to the position of `state_dict`."""
