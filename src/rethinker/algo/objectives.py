@@ -45,8 +45,8 @@ def clipped_surrogate(
 ) -> PolicyTerm:
     """Negated clipped surrogate min(ρÂ, clip(ρ, 1−ε_low, 1+ε_high)Â) of every token (ALGORITHM: GRPO).
 
-    The clip alone leaves ρ unbounded where Â < 0, and a sample replayed across a policy sync can be far off: `ratio_cap`
-    bounds ρ for both signs of Â. The bound is taken on the log-ratio, so that beyond it the gradient is 0, not 0·inf.
+    The clip alone leaves ρ unbounded where Â < 0, and a sample replayed across a policy sync can be far off: the cap
+    bounds ρ for both signs of Â. It is taken on the log-ratio, so that beyond it the gradient is 0, not 0·inf.
 
     Args:
         logprobs: Under the current weights (nats), with gradient.
