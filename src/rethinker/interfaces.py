@@ -9,12 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Int64
 
 from rethinker.types import Completion, Experience, Metrics, Problem, Prompt, State, Verdict
+
+if TYPE_CHECKING:  # the rewards and their workers see these contracts without paying for torch
+    import torch
 
 AdvantageEstimator = Callable[[Float32[np.ndarray, " group"]], Float32[np.ndarray, " group"]]
 """Rewards of one group → advantages of the same length."""
@@ -159,6 +162,10 @@ class Tracker(ABC):
     @abstractmethod
     def log(self, step: int, metrics: Mapping[str, float | int | None]) -> None:
         """Record one step's metrics."""
+
+    @abstractmethod
+    def cut_back(self, step: int) -> None:
+        """Forget what was recorded after `step`: a resumed run records it again. Called before the first `log`."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,0 +1,266 @@
+"""Checkpoints of a run: written aside, flushed, renamed; verified when read; the last few and the best kept.
+
+    checkpoints/step-000020/
+      meta.json            step, accuracy, the resolved configuration, size and SHA-256 of every other file
+      state.json           the state (see codec.py)
+      state.safetensors    its arrays and tensors
+      hf/                  a Hugging Face folder, for transformers and vLLM
+
+A folder with that name is complete: a save that was killed leaves only a folder with another name, which the next
+start removes. What is in a state, and when to save, is the loop's business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from rethinker.errors import CheckpointError
+from rethinker.runs.codec import decode, encode
+from rethinker.runs.files import bytes_below, files_below, gigabytes, sha256, sync_folder, sync_tree
+from rethinker.types import State
+
+MAY_DIFFER = frozenset(
+    {
+        "run",
+        "device",
+        "threads",
+        "train.steps",
+        "evaluation.every",
+        "checkpoints",
+        "rollouts",
+        "trackers",
+        "verifier.workers",
+        "engine.max_rows",
+        "learner.micro_batch_tokens",
+    }
+)
+"""Keys and sections that a resumed run may change: where it runs, how long, how often it looks, how much at once.
+Device and batch sizes change rounding only; `train.steps` stretches the learning rate's schedule from there on."""
+
+_NAME = re.compile(r"step-(\d{6,})")
+_REPLACED = ".replaced"
+_ABSENT = "nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        step: Optimiser updates done.
+        accuracy: Held-out accuracy at that step, None where it was not measured.
+        config: The resolved configuration it was made with.
+    """
+
+    step: int
+    accuracy: float | None
+    config: Mapping[str, Any]
+
+
+def all_checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints in `folder`, by step."""
+    found = (path for path in folder.glob("step-*") if _NAME.fullmatch(path.name))
+    return sorted(found, key=_step)
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the highest step, None when there is none."""
+    return next(reversed(all_checkpoints(folder)), None)
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint with the best accuracy, the earliest of equals, None when none was measured."""
+    accuracies = {path: _accuracy(path) for path in all_checkpoints(folder)}
+    measured = {path: accuracy for path, accuracy in accuracies.items() if accuracy is not None}
+    return max(measured, key=measured.__getitem__, default=None)
+
+
+class Checkpoints:
+    """The checkpoints of a run that this process has locked; opening removes what a killed save left.
+
+    Args:
+        folder: `checkpoints/` of the run; made when missing.
+        keep: Keep the last so many, at least 1, and the best by accuracy.
+        config: The resolved configuration as JSON values.
+        may_differ: Dotted keys and sections in which `config` may differ from a checkpoint's that is loaded.
+    """
+
+    def __init__(
+        self, folder: Path, *, keep: int, config: Mapping[str, Any], may_differ: Collection[str] = MAY_DIFFER
+    ) -> None:
+        assert keep >= 1, keep
+        self._folder = folder
+        self._keep = keep
+        self._config = json.loads(json.dumps(config))
+        self._may_differ = frozenset(may_differ)
+        folder.mkdir(exist_ok=True)
+        self._recover()
+
+    def _recover(self) -> None:
+        for path in self._folder.glob("step-*"):
+            if path.name.endswith(_REPLACED) and not path.with_name(path.name.removesuffix(_REPLACED)).exists():
+                path.rename(path.with_name(path.name.removesuffix(_REPLACED)))
+            elif not _NAME.fullmatch(path.name):
+                shutil.rmtree(path)
+
+    def latest(self) -> Path | None:
+        """See `latest_checkpoint`."""
+        return latest_checkpoint(self._folder)
+
+    def best(self) -> Path | None:
+        """See `best_checkpoint`."""
+        return best_checkpoint(self._folder)
+
+    def save(self, step: int, state: State, *, accuracy: float | None, write_model: Callable[[Path], None]) -> Path:
+        """Save, then remove what is no longer kept. The same step saved again replaces the first.
+
+        Args:
+            step: Optimiser updates done.
+            state: What `load` gives back.
+            accuracy: Held-out accuracy of these weights, if it was measured at this step.
+            write_model: Writes a Hugging Face folder into the (existing, empty) folder it is given.
+
+        Raises:
+            CheckpointError: the disk is too full, or a file could not be written; earlier checkpoints are untouched.
+        """
+        document, tensors = encode(state)
+        text = json.dumps(document, allow_nan=False).encode()
+        tensor_bytes = sum(tensor.nbytes for tensor in tensors.values())
+        needed = len(text) + tensor_bytes + self._model_bytes(otherwise=tensor_bytes)
+        if shutil.disk_usage(self._folder).free < needed:
+            raise self._unwritable(step, needed, "the disk is too full")
+        final = self._folder / f"step-{step:06d}"
+        aside = self._folder / f"{final.name}.tmp-{os.getpid()}"
+        try:
+            (aside / "hf").mkdir(parents=True)
+            (aside / "state.json").write_bytes(text)
+            save_file(tensors, aside / "state.safetensors")
+            write_model(aside / "hf")
+            _write_meta(aside, step=step, accuracy=accuracy, config=self._config)
+            sync_tree(aside)
+            _put_in_place(aside, final)
+        except (OSError, SafetensorError) as error:
+            raise self._unwritable(step, needed, str(error)) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        self._prune()
+        return final
+
+    def load(self, path: Path) -> tuple[State, Meta]:
+        """Read a checkpoint, having verified every file of it.
+
+        Raises:
+            CheckpointError: a file is missing or damaged, or the configuration differs where it may not.
+        """
+        try:
+            document = json.loads((path / "meta.json").read_bytes())
+            meta, files = _meta(document), dict(document["files"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(path, "meta.json", "is missing or unreadable") from error
+        for name, expected in files.items():
+            if not (path / name).is_file():
+                raise self._damaged(path, name, "is missing")
+            if sha256(path / name) != expected["sha256"]:
+                raise self._damaged(path, name, "is damaged: its SHA-256 is not the one it was saved with")
+        self._check_config(path, meta)
+        state = decode(json.loads((path / "state.json").read_bytes()), load_file(path / "state.safetensors"))
+        return state, meta
+
+    def _model_bytes(self, *, otherwise: int) -> int:
+        """What the Hugging Face folder will take: as the last one did; a state holds the weights and more."""
+        last = self.latest()
+        return bytes_below(last / "hf") if last else otherwise
+
+    def _prune(self) -> None:
+        kept = {*all_checkpoints(self._folder)[-self._keep :], self.best()}
+        for path in all_checkpoints(self._folder):
+            if path not in kept:
+                # Out of the way under another name first: half a deleted checkpoint must not look like a whole one.
+                doomed = path.rename(path.with_name(f"{path.name}.tmp-doomed"))
+                shutil.rmtree(doomed)
+
+    def _check_config(self, path: Path, meta: Meta) -> None:
+        there, here = _flat(meta.config), _flat(self._config)
+        differing = [
+            f"{key} is {json.dumps(there[key]) if key in there else _ABSENT} there "
+            f"and {json.dumps(here[key]) if key in here else _ABSENT} here"
+            for key in sorted(there.keys() | here.keys())
+            if there.get(key, _ABSENT) != here.get(key, _ABSENT) and not self._may(key)
+        ]
+        if differing:
+            raise CheckpointError(
+                f"the checkpoint {path} was made with another configuration: {'; '.join(differing)}. "
+                "Resume without changing these keys, or start a new run"
+            )
+
+    def _may(self, key: str) -> bool:
+        parts = key.split(".")
+        return any(".".join(parts[:length]) in self._may_differ for length in range(1, len(parts) + 1))
+
+    def _unwritable(self, step: int, needed: int, reason: str) -> CheckpointError:
+        last = self.latest()
+        kept = f"the earlier checkpoints are untouched, the last is {last}" if last else "there is no earlier one"
+        return CheckpointError(
+            f"the checkpoint of step {step} could not be saved to {self._folder}: {reason}; "
+            f"{gigabytes(shutil.disk_usage(self._folder).free)} are free, about {gigabytes(needed)} are needed; "
+            f"{kept}. Free disk space and resume"
+        )
+
+    def _damaged(self, path: Path, name: str, what: str) -> CheckpointError:
+        before = [other for other in all_checkpoints(self._folder) if _step(other) < _step(path)]
+        fix = f"remove {path} to resume from {before[-1]}" if before else "there is no checkpoint before it; start anew"
+        return CheckpointError(f"{path / name} {what}; {fix}")
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _write_meta(folder: Path, *, step: int, accuracy: float | None, config: Mapping[str, Any]) -> None:
+    files = {
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in files_below(folder)
+    }
+    meta = {"step": step, "accuracy": accuracy, "config": config, "files": files}
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1, allow_nan=False))
+
+
+def _meta(document: Mapping[str, Any]) -> Meta:
+    return Meta(step=document["step"], accuracy=document["accuracy"], config=document["config"])
+
+
+def _accuracy(path: Path) -> float | None:
+    """None where the meta is damaged, too: `load` says so, and choosing the best is no place to stop."""
+    try:
+        return _meta(json.loads((path / "meta.json").read_bytes())).accuracy
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _put_in_place(aside: Path, final: Path) -> None:
+    """Rename a finished folder; one that stands there is moved away first and comes back if we are killed between."""
+    replaced = final.with_name(final.name + _REPLACED)
+    if final.exists():
+        final.rename(replaced)
+    aside.rename(final)
+    sync_folder(final.parent)
+    if replaced.exists():
+        shutil.rmtree(replaced)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key → leaf; lists are leaves."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value})
+    return flat

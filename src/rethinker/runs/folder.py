@@ -1,0 +1,102 @@
+"""A run folder: where everything of one run lies, and the guarantee that one process at a time writes there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rethinker.errors import RunFolderError
+from rethinker.runs.files import write_atomically
+from rethinker.runs.lock import FolderLock
+
+
+class RunFolder:
+    """An open, locked run folder; `create` and `resume` make it, `close` (or leaving a `with`) unlocks it."""
+
+    def __init__(self, path: Path, lock: FolderLock) -> None:
+        self.path = path
+        self._lock = lock
+        self.config_file = path / "config.yaml"
+        self.checkpoints = path / "checkpoints"
+        self.metrics_file = path / "metrics.jsonl"
+        self.rollouts = path / "rollouts"
+        self.tensorboard = path / "tensorboard"
+        self.report_file = path / "report.html"
+        self.summary_file = path / "summary.json"
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make a new run folder. Its parent is made too, but no more: a longer missing path is a typing error or a
+        disk that is not mounted.
+
+        Raises:
+            RunFolderError: it holds something already, it is in use, or it cannot be made.
+        """
+        try:
+            path.parent.mkdir(exist_ok=True)
+            path.mkdir(exist_ok=True)
+            held = {entry.name for entry in path.iterdir()}
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot make the run folder {path}: {error.strerror}; create its parent, make it writable, "
+                "or choose another run.dir"
+            ) from error
+        if "config.yaml" in held:
+            raise RunFolderError(
+                f"the run folder {path} holds a run already; resume it with `rethinker train --resume {path}`, "
+                "or choose another run.dir"
+            )
+        if held - {".lock"}:
+            raise RunFolderError(f"the run folder {path} is not empty; choose another run.dir")
+        return cls(path, FolderLock(path))
+
+    @classmethod
+    def create_named(cls, recipe: str, *, parent: Path = Path("runs"), now: datetime | None = None) -> Self:
+        """Make `<parent>/<recipe>-<YYYYmmdd-HHMMSS>`, with `-2`, `-3`, … appended when the name is taken.
+
+        Raises:
+            RunFolderError: as `create`.
+        """
+        name = f"{recipe}-{now or datetime.now():%Y%m%d-%H%M%S}"
+        path, number = parent / name, 1
+        while path.exists():
+            number += 1
+            path = parent / f"{name}-{number}"
+        return cls.create(path)
+
+    @classmethod
+    def resume(cls, path: Path) -> Self:
+        """Open the folder of a run that was started before.
+
+        Raises:
+            RunFolderError: there is none, it holds no run, it is in use, or it is not writable.
+        """
+        if not path.is_dir():
+            raise RunFolderError(f"there is no run folder {path}; give the folder that `rethinker train` printed")
+        if not (path / "config.yaml").is_file():
+            raise RunFolderError(f"the folder {path} holds no run: it has no config.yaml; give a run's own folder")
+        return cls(path, FolderLock(path))
+
+    def write_config(self, text: str) -> None:
+        """Write the resolved configuration (YAML)."""
+        write_atomically(self.config_file, text)
+
+    def write_summary(self, summary: Mapping[str, object]) -> None:
+        """Write `summary.json`; every value is JSON, NaN is refused."""
+        write_atomically(self.summary_file, json.dumps(dict(summary), indent=2, allow_nan=False) + "\n")
+
+    def close(self) -> None:
+        """Unlock the folder."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

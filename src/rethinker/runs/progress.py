@@ -1,0 +1,98 @@
+"""The progress of a run on the console: a bar in a terminal, a line every so often elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+
+class Progress:
+    """Shows step, reward, mixed groups, tokens/s and time left.
+
+    Args:
+        steps: Steps of the whole run.
+        start: Steps done before (a resumed run).
+        every_seconds: Where the console is no terminal, print a line at most this often, and one at the end.
+        clock: Seconds from some origin.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        steps: int,
+        start: int = 0,
+        every_seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console
+        self._steps = steps
+        self._start = start
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._began = self._printed = clock()
+        self._tokens = 0
+        self._reward: float | None = None
+        self._mixed: float | None = None
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("training", total=steps, completed=start, figures="")
+
+    def phase(self, name: str) -> None:
+        """Say what the run is at ("training", "evaluating")."""
+        self._bar.update(self._task, description=name)
+
+    def update(self, step: int, *, reward: float | None, mixed: float | None, tokens: int) -> None:
+        """Show that `step` is done.
+
+        Args:
+            reward: Mean reward, None in a step that generated nothing: the last one stays.
+            mixed: Share of mixed groups, likewise.
+            tokens: Response tokens generated since the last call.
+        """
+        self._reward = self._reward if reward is None else reward
+        self._mixed = self._mixed if mixed is None else mixed
+        self._tokens += tokens
+        self._bar.update(self._task, completed=step, figures=self._figures())
+        now = self._clock()
+        if not self._console.is_terminal and (now - self._printed >= self._every_seconds or step == self._steps):
+            self._printed = now
+            left = (now - self._began) / max(1, step - self._start) * (self._steps - step)
+            self._console.print(
+                f"step {step}/{self._steps}  {self._figures()}  {_duration(left)} left", soft_wrap=True, highlight=False
+            )
+
+    def _figures(self) -> str:
+        seconds = max(self._clock() - self._began, 1e-9)
+        reward = "–" if self._reward is None else f"{self._reward:.3f}"
+        mixed = "–" if self._mixed is None else f"{self._mixed:.0%}"
+        return f"reward {reward}  mixed {mixed}  {self._tokens / seconds:,.0f} tokens/s"
+
+    def __enter__(self) -> Self:
+        self._began = self._printed = self._clock()
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

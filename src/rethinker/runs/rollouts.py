@@ -1,0 +1,145 @@
+"""The record of what the model said: `rollouts/NNNNNN.jsonl.gz` per step, and every image once.
+
+    000021.jsonl.gz                one JSON object per response of the episode that began with step 21
+    images/<sha256 of file>.png    named in `image_ids`
+
+Bytes are bounded: the oldest steps go first, with the images that only they show.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from jaxtyping import Float32
+
+from rethinker.runs.files import atomic_file, bytes_below, write_atomically
+from rethinker.types import Experience, Image, Rethought, Rollout
+
+
+def read_rollouts(path: Path) -> Iterator[dict[str, Any]]:
+    """The responses recorded in one `NNNNNN.jsonl.gz`, one by one."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+class RolloutRecord:
+    """Writes the record under a byte limit.
+
+    Args:
+        folder: `rollouts/` of the run; made at the first write.
+        keep_bytes: Most bytes of files under it; a step that alone exceeds it is removed too. 0 records nothing.
+        first_answer: The answer a response gave before it first looked twice, None if it gave none.
+    """
+
+    def __init__(self, folder: Path, *, keep_bytes: int, first_answer: Callable[[Rollout], str | None]) -> None:
+        self._folder = folder
+        self._images = folder / "images"
+        self._keep_bytes = keep_bytes
+        self._first_answer = first_answer
+        self._file_names: dict[str, str] = {}  # Image.id -> hash of its PNG file
+        self._shown: dict[Path, frozenset[str]] = {}  # a step's file -> hashes of its images
+        self.dropped = 0
+        """Steps removed for lack of room by this process."""
+
+    def write(self, step: int, experiences: Sequence[Experience]) -> None:
+        """Record the responses of the episode that begins with `step`, then make room.
+
+        Raises:
+            RunFolderError: the disk is full or the folder not writable.
+        """
+        if self._keep_bytes == 0:
+            return
+        self._images.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{step:06d}.jsonl.gz"
+        image_ids = [[self._save_image(image) for image in each.rollout.prompt.images] for each in experiences]
+        # No time stamp and no name in the header: the same responses are the same bytes.
+        with atomic_file(path) as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as file:
+            for experience, ids in zip(experiences, image_ids, strict=True):
+                row = json.dumps(self._row(experience, ids), ensure_ascii=False, allow_nan=False)
+                file.write(row.encode(errors="replace") + b"\n")
+        self._shown[path] = frozenset(itertools.chain(*image_ids))
+        self._make_room()
+
+    def cut_back(self, step: int) -> None:
+        """Remove what was recorded after `step`, as a resumed run will record it again."""
+        for path in self._steps():
+            if _step(path) > step:
+                path.unlink()
+                self._shown.pop(path, None)
+        self._remove_unshown_images()
+
+    def _row(self, experience: Experience, image_ids: list[str]) -> dict[str, object]:
+        rollout = experience.rollout
+        rethought = rollout if isinstance(rollout, Rethought) else None
+        return {
+            "problem_id": rollout.prompt.problem_id,
+            "sample": rollout.sample,
+            "prompt": rollout.prompt.text,
+            "response": rollout.text,
+            "token_ids": rollout.token_ids.tolist(),
+            "logprobs": _shortest(rollout.logprobs),
+            "reward": float(rollout.verdict.reward),
+            "outcome": rollout.verdict.outcome.value,
+            "extracted": rollout.verdict.extracted,
+            "first_answer": self._first_answer(rollout),
+            "advantage": float(experience.advantage),
+            "forced_span": list(rethought.trigger_span) if rethought else None,
+            "trigger": rethought.trigger if rethought else None,
+            "finish_reason": rollout.finish_reason,
+            "policy_version": rollout.policy_version,
+            "image_ids": image_ids,
+        }
+
+    def _save_image(self, image: Image) -> str:
+        """Write the image unless it stands there; return the hash that names its file."""
+        name = self._file_names.get(image.id)
+        if name is None or not (self._images / f"{name}.png").exists():
+            buffer = io.BytesIO()
+            PIL.Image.fromarray(image.pixels).save(buffer, format="PNG")
+            name = sha256(buffer.getvalue()).hexdigest()
+            write_atomically(self._images / f"{name}.png", buffer.getvalue())
+            self._file_names[image.id] = name
+        return name
+
+    def _steps(self) -> list[Path]:
+        return sorted(self._folder.glob("*.jsonl.gz"), key=_step)
+
+    def _images_of(self, path: Path) -> frozenset[str]:
+        """Hashes of a step's images; read from its file when an earlier process wrote it."""
+        if path not in self._shown:
+            self._shown[path] = frozenset(name for row in read_rollouts(path) for name in row["image_ids"])
+        return self._shown[path]
+
+    def _make_room(self) -> None:
+        while bytes_below(self._folder) > self._keep_bytes and (steps := self._steps()):
+            steps[0].unlink()
+            self._shown.pop(steps[0], None)
+            self.dropped += 1
+            self._remove_unshown_images()
+
+    def _remove_unshown_images(self) -> None:
+        shown = frozenset().union(*(self._images_of(path) for path in self._steps()))
+        for path in self._images.glob("*.png"):
+            if path.stem not in shown:
+                path.unlink()
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removesuffix(".jsonl.gz"))
+
+
+def _shortest(values: Float32[np.ndarray, " tokens"]) -> list[float | None]:
+    """The shortest decimals that are the same float32 again; half the bytes of the widened doubles."""
+    if np.isfinite(values).all():
+        return values.astype(str).astype(np.float64).tolist()
+    return [float(str(value)) if np.isfinite(value) else None for value in values]
