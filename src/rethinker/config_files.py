@@ -1,0 +1,275 @@
+"""From files and overrides to a `Config`: defaults, then YAML files left to right, then dotted `key=value` overrides.
+
+A layer that changes a section's `kind` replaces the section: what was set for another kind does not carry over. All
+overrides together are one layer, so their order does not matter. Unknown keys are refused before values are looked at.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import ValidationError
+
+from rethinker.config import Config, Section
+from rethinker.errors import ConfigError
+
+Tree = dict[str, Any]
+"""A configuration as YAML holds it: sections are mappings, keyed by field."""
+
+Keys = tuple[str, ...]
+"""Where a key stands: ("learner", "lr")."""
+
+Variants = tuple[type[Section], ...]
+"""The classes that can stand in one place, told apart by `kind`."""
+
+
+def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> Config:
+    """Resolve a configuration.
+
+    Args:
+        files: YAML files, each laid over those before it; `run.recipe` becomes the first one's stem unless set.
+        overrides: `section.key=value`, the value read as YAML.
+
+    Raises:
+        ConfigError: a file or an override cannot be read, a key is unknown, or a value or combination does not fit.
+    """
+    tree = Config().model_dump(mode="json")
+    if files:
+        tree["run"]["recipe"] = Path(files[0]).stem
+    layers = [(str(file), read_yaml(Path(file))) for file in files]
+    layers.append(("the command line", _override_layer(overrides)))
+    for origin, layer in layers:
+        try:
+            tree = _lay_over(tree, layer, Config)
+        except ConfigError as error:
+            raise ConfigError(f"{origin}: {error}") from None
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def to_yaml(config: Config) -> str:
+    """The whole resolved tree; `load` of it gives an equal configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def diff(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
+    """Where two configurations differ: dotted key → (value in a, value in b), None where one has no such key."""
+    left, right = (dict(_leaves(config.model_dump(mode="json"))) for config in (a, b))
+    keys = [*left, *(key for key in right if key not in left)]
+    return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
+
+
+def digest(config: Config) -> str:
+    """Hex SHA-256 of all that decides what is computed: every section but `run`, which only says where it lives."""
+    tree = config.model_dump(mode="json", exclude={"run"})
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+# ---- layers ------------------------------------------------------------------------------------------------------
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe loader that refuses a key written twice, of which plain YAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} is not text", problem_mark=key_node.start_mark)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(file: Path) -> Tree:
+    """One file as a layer; an empty file is an empty layer.
+
+    Raises:
+        ConfigError: missing, unreadable, not YAML, a key twice, or not a mapping.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"configuration file {file} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"configuration file {file} is not UTF-8 text: {error.reason}") from error
+    tree = _parse_yaml(text, str(file))
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{file} must hold sections (`learner:` …), got {_show(tree)}")
+    return tree
+
+
+def _parse_yaml(text: str, origin: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{origin}{place}: {error.problem or 'not valid YAML'}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{origin}: not valid YAML: {error}") from None
+
+
+def _override_layer(overrides: Sequence[str]) -> Tree:
+    layer: Tree = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise ConfigError(f"override {override!r} is not of the form section.key=value")
+        value = _parse_yaml(text, f"override {override!r}")
+        for part in reversed(parts):
+            value = {part: value}
+        layer = _merge(layer, value)
+    return layer
+
+
+def _merge(base: Tree, layer: Tree) -> Tree:
+    merged = dict(base)
+    for key, value in layer.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+# ---- laying one over the other -----------------------------------------------------------------------------------
+
+
+def _lay_over(tree: Tree, layer: Tree, section: type[Section], path: Keys = (), variants: Variants = ()) -> Tree:
+    """Lay a layer over a section's whole tree; `variants` are the classes that could stand in the section's place."""
+    laid = dict(tree)
+    for key, value in layer.items():
+        here = (*path, key)
+        if key not in section.model_fields:
+            raise ConfigError(_unknown(here, section, variants))
+        inner, old = _sections(section.model_fields[key].annotation), tree.get(key)
+        if isinstance(old, dict) and value is not None:
+            laid[key] = _lay_over_section(old, value, inner, here)
+        elif not isinstance(old, dict):
+            _check_value(value, inner, here)
+            laid[key] = value
+    return laid
+
+
+def _lay_over_section(tree: Tree, layer: Any, variants: Variants, path: Keys) -> Tree:
+    if not isinstance(layer, dict):
+        raise ConfigError(f"{_dotted(path)} is a section with the keys {', '.join(tree)}; got {_show(layer)}")
+    kind = layer.get("kind", tree.get("kind"))
+    section = _variant(variants, kind, path)
+    if kind != tree.get("kind"):
+        tree = section.model_construct().model_dump(mode="json")  # a required field is simply not there yet
+    return _lay_over(tree, layer, section, path, variants)
+
+
+def _check_value(value: Any, entries: Variants, path: Keys) -> None:
+    """Refuse keys where there is a single value, and unknown keys in a list of sections."""
+    if isinstance(value, dict):
+        raise ConfigError(f"{_dotted(path)} is no section; it has no key {next(iter(value), '')!r}")
+    for index, entry in enumerate(value if isinstance(value, list) and entries else []):
+        for key in entry if isinstance(entry, dict) else ():
+            if key not in entries[0].model_fields:
+                raise ConfigError(_unknown((*path[:-1], f"{path[-1]}[{index}]", key), entries[0], ()))
+
+
+def _sections(annotation: Any) -> Variants:
+    """The section classes a field can hold: itself, a union's variants, or a tuple's members."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return (annotation,)
+    return tuple(found for argument in get_args(annotation) for found in _sections(argument))
+
+
+def _variant(variants: Variants, kind: Any, path: Keys) -> type[Section]:
+    """The class that `kind` names; a section of a single class checks its kind itself."""
+    if len(variants) == 1:
+        return variants[0]
+    by_kind = {_kind(variant): variant for variant in variants}
+    if not isinstance(kind, str) or kind not in by_kind:
+        raise ConfigError(f"{_dotted(path)}.kind: got {_show(kind)}, expected one of {', '.join(by_kind)}")
+    return by_kind[kind]
+
+
+def _kind(variant: type[Section]) -> str:
+    return str(variant.model_fields["kind"].default)
+
+
+# ---- what to say -------------------------------------------------------------------------------------------------
+
+
+def _unknown(path: Keys, section: type[Section], variants: Variants) -> str:
+    """Name an unknown key and the nearest known one: in its section, in another variant of it, or elsewhere."""
+    name, prefix = path[-1], _dotted((*path[:-1], ""))
+    message = f"unknown key {_dotted(path)}"
+    owners = [_kind(variant) for variant in variants if name in variant.model_fields]
+    if owners:
+        return f"{message} with {prefix}kind={_kind(section)}; it belongs to {prefix}kind={' or '.join(owners)}"
+    near = [prefix + field for field in difflib.get_close_matches(name, section.model_fields, n=1)]
+    if not near:
+        everywhere = sorted(set(_known_keys(Config)) - {_dotted(path[:depth]) for depth in range(len(path))})
+        near = [key for key in everywhere if key.rpartition(".")[2] == name]
+        near = near or difflib.get_close_matches(_dotted(path), everywhere, n=1)
+    if near:
+        return f"{message}; did you mean {' or '.join(near)}?"
+    return f"{message}; known here: {', '.join(prefix + field for field in section.model_fields)}"
+
+
+def _known_keys(section: type[Section], prefix: str = "") -> Iterator[str]:
+    """Every dotted key, of all variants."""
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        if get_origin(field.annotation) is not tuple:
+            for inner in _sections(field.annotation):
+                yield from _known_keys(inner, f"{prefix}{name}.")
+
+
+def _explain(error: ValidationError) -> str:
+    """One line per wrong value: dotted key, the value, what was expected."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        path, message = _plain_path(problem["loc"]), problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "value_error":
+            lines.append(message)  # our own validators name their keys themselves
+        elif problem["type"] == "missing":
+            lines.append(f"{path} is missing and has no default; set it")
+        else:
+            expected = message.removeprefix("Input should be ")
+            hint = "; put it in quotes" if problem["type"] == "string_type" else ""
+            lines.append(f"{path}: got {_show(problem['input'])}, expected {expected}{hint}")
+    return "\n".join(lines)
+
+
+def _plain_path(location: tuple[str | int, ...]) -> str:
+    """Pydantic's location as a dotted key: without the variant's tag that follows a union's name."""
+    first = Config.model_fields.get(str(location[0])) if location else None
+    if first is not None and first.discriminator is not None:
+        location = location[:1] + location[2:]
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".")
+
+
+def _dotted(path: Keys) -> str:
+    return ".".join(path)
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
