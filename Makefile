@@ -1,0 +1,40 @@
+# `make demo` and `make test` are all a newcomer needs. Both set .venv up first; stamps make that free when nothing
+# changed. pip's own settings (an index for the CPU build of torch, a proxy) apply.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter of a supported version; override with `make PYTHON=…`.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$python && break; done)
+DEMO_ARGS ?=
+TEST_ARGS ?=
+
+.PHONY: demo test test-long lint
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.core-stamp  ## Train the embedded model and show that it got better.
+	$(BIN)/rethinker train recipes/tiny.yaml $(DEMO_ARGS)
+
+test: $(VENV)/.test-stamp  ## Everything that is quick.
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+test-long: $(VENV)/.test-stamp  ## What takes minutes.
+	$(BIN)/python -m pytest -m long $(TEST_ARGS)
+
+lint: $(VENV)/.test-stamp  ## Style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or 3.12 found; install one or pass PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core-stamp: pyproject.toml constraints.txt scripts/mend_torchvision.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python scripts/mend_torchvision.py
+	@touch $@
+
+$(VENV)/.test-stamp: $(VENV)/.core-stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,benchmark]'
+	@touch $@
