@@ -139,6 +139,15 @@ def test_a_restored_replay_goes_on_as_if_never_stopped():
     assert replay.metrics() == restored.metrics()
 
 
+def test_restoring_replaces_what_was_stored():
+    replay, saved = ssr(), batch(0.5)
+    replay.select(saved, step=0)
+    state = replay.state_dict()
+    replay.select(batch(0.75), step=1)
+    replay.load_state_dict(state)
+    assert replay.select(batch(0.0, 0.0), step=2) == saved * 2
+
+
 def test_saved_state_does_not_change_with_the_replay():
     replay = ssr()
     replay.select(batch(0.5), step=0)

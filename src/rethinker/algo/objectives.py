@@ -55,7 +55,7 @@ def clipped_surrogate(
         clip_low: ε_low.
         clip_high: ε_high.
         sampled: Tokens the policy sampled: those whose `rl` weight is not 0.
-        ratio_cap: C.
+        ratio_cap: C, at least 1.
         capped: Tokens the cap holds for; None means all.
     """
     log_ratio = torch.where(sampled, logprobs - old_logprobs, 0.0)
@@ -68,7 +68,7 @@ def clipped_surrogate(
     return PolicyTerm(
         losses=-torch.minimum(free, held),
         ratio=log_ratio.detach().exp(),
-        clipped=sampled & ((held < free) | (bounded < log_ratio)),
+        clipped=(held < free) | (bounded < log_ratio),
     )
 
 
