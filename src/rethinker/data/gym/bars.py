@@ -11,7 +11,8 @@ from rethinker.data.gym.canvas import COLOURS, FAINT, INK, Canvas
 from rethinker.data.gym.scene import Family, Scene, Sketch
 from rethinker.types import Image
 
-_UNIT = 14
+_UNIT = 13
+_FOOT = 14
 _WIDTH = 28
 
 
@@ -77,15 +78,15 @@ def _question(ask: str, values: tuple[int, ...], first: int, second: int) -> tup
 
 
 def _paint(values: tuple[int, ...], colours: tuple[str, ...], top: int) -> Image:
-    """Bars on a ruled ground, one unit every 14 pixels, a label under each bar."""
-    rows = -(-(top * _UNIT + _UNIT) // 28) * 28
-    width, floor = len(values) * _WIDTH, rows - _UNIT
+    """Bars on a ruled ground, a rule at every unit, a label under each bar."""
+    rows = -(-(top * _UNIT + _FOOT + 3) // 28) * 28
+    width, floor = len(values) * _WIDTH, rows - _FOOT
     canvas = Canvas(width, rows)
     for unit in range(1, top + 1):
         canvas.line([(0, floor - unit * _UNIT), (width, floor - unit * _UNIT)], FAINT)
     for index, (value, colour) in enumerate(zip(values, colours, strict=True)):
         left = index * _WIDTH
         canvas.box(left + 6, floor - value * _UNIT, left + _WIDTH - 6, floor, COLOURS[colour])
-        canvas.text((left + _WIDTH / 2, floor + _UNIT / 2 + 0.5), _label(index), 11)
+        canvas.text((left + _WIDTH / 2, floor + _FOOT / 2 + 0.5), _label(index), 11)
     canvas.line([(0, floor), (width, floor)], INK)
     return canvas.image()

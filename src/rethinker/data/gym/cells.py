@@ -15,6 +15,8 @@ CELL = 28
 Piece = tuple[str, str]
 """Colour and shape."""
 
+_ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth")
+
 PIECES: tuple[Piece, ...] = tuple((colour, shape) for colour in COLOURS for shape in SHAPES)
 
 
@@ -34,7 +36,8 @@ class Board:
     def describe(self) -> str:
         """Say what stands where, cell by cell, row by row."""
         return " ".join(
-            f"Row {index + 1}: {', '.join(spoken(piece) for piece in self.row(index))}." for index in range(self.size)
+            f"{_ORDINALS[index]}: {', '.join(spoken(piece) for piece in self.row(index))}."
+            for index in range(self.size)
         )
 
     def paint(self) -> Image:
@@ -56,7 +59,9 @@ class Board:
 def board(rng: np.random.Generator, *, size: int, pieces: tuple[Piece | None, ...], jitter: float) -> Board:
     """A board whose looks (offsets and sizes within `jitter`) are drawn from `rng`."""
     looks = rng.uniform(-1, 1, (size * size, 3)).round(3)
-    return Board(size=size, pieces=pieces, jitter=jitter, looks=tuple((float(x), float(y), float(g)) for x, y, g in looks))
+    return Board(
+        size=size, pieces=pieces, jitter=jitter, looks=tuple((float(x), float(y), float(g)) for x, y, g in looks)
+    )
 
 
 def spoken(piece: Piece | None) -> str:

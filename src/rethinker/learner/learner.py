@@ -1,0 +1,265 @@
+"""The learner: one optimiser update from weighted experience. It knows tokens and weights, not what made them.
+
+Every loss component is a weighted mean over the whole update (Σ w ℓ / Σ w, ALGORITHM: normalisation); the totals are
+taken before the first micro-batch, so accumulation over micro-batches is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from rethinker.algo.objectives import PolicyTerm, clipped_surrogate, imitation, k3, weighted_mean
+from rethinker.errors import CheckpointError, RethinkerError
+from rethinker.interfaces import Learner
+from rethinker.learner.collate import Batch, Row, collate, micro_batches, rows
+from rethinker.learner.logprobs import token_logprobs
+from rethinker.learner.schedule import lr_at
+from rethinker.models.vlm import VLM
+from rethinker.types import Experience, Mean, Metrics, State, merge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What is minimised: clip range, cap, and the coefficients c_k of imitation and KL (the policy's is 1)."""
+
+    clip_low: float = 0.2
+    clip_high: float = 0.35
+    ratio_cap: float = 2.0
+    imitation_coefficient: float = 0.0
+    kl_coefficient: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimisation:
+    """AdamW, its schedule, and how an update is cut into micro-batches (see `config.LearnerConfig`)."""
+
+    steps: int
+    lr: float
+    warmup: float = 0.03
+    final_lr: float = 0.5
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    max_nonfinite: int = 10
+    micro_batch_tokens: int = 16_384
+    share_prompts: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Totals:
+    """Σ w of each component over the whole update."""
+
+    rl: float
+    imitation: float
+
+
+class PolicyLearner(Learner):
+    """Trains a VLM with AdamW.
+
+    Args:
+        vlm: The policy.
+        objective: The loss.
+        optimisation: The optimiser and its batches.
+        reference: Frozen starting policy, needed when the KL coefficient is not 0.
+    """
+
+    def __init__(
+        self, vlm: VLM, *, objective: Objective, optimisation: Optimisation, reference: VLM | None = None
+    ) -> None:
+        if objective.kl_coefficient and reference is None:
+            raise ValueError(f"kl_coefficient={objective.kl_coefficient} needs a reference model")
+        self.vlm = vlm
+        self.objective = objective
+        self.optimisation = optimisation
+        self.reference = reference
+        self.step = 0
+        self._policy_version = 0
+        self._fresh = True
+        self._gap = (0.0, 0.0)
+        self._gaps: list[Tensor] = []
+        self._nonfinite_in_a_row = 0
+        self._parameters = dict(vlm.module.named_parameters())
+        self._optimizer = torch.optim.AdamW(
+            [p for p in self._parameters.values() if p.requires_grad],
+            lr=optimisation.lr,
+            betas=optimisation.betas,
+            weight_decay=optimisation.weight_decay,
+            fused=True,
+        )
+
+    def policy_synced(self, version: int) -> None:
+        """From now on `version` names the weights as they are, and the next update's forward measures the gap."""
+        self._policy_version = version
+        self._fresh = True
+
+    def update(self, chosen: Sequence[Experience]) -> Metrics:
+        """One optimiser update on `chosen`; an experience that stands twice counts twice.
+
+        An empty choice, and an update whose loss or gradient is not finite, leave the weights as they are and are
+        counted in `policy/skipped`.
+
+        Raises:
+            RethinkerError: too many updates in a row were not finite.
+        """
+        self.step += 1
+        lr = self._set_lr()
+        totals = _Totals(
+            rl=sum(float(e.rl.sum(dtype=np.float64)) for e in chosen),
+            imitation=sum(float(e.imitation.sum(dtype=np.float64)) for e in chosen),
+        )
+        self.vlm.module.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        packed = rows(chosen, share_prompts=self.optimisation.share_prompts)
+        micros = micro_batches(packed, token_budget=self.optimisation.micro_batch_tokens)
+        metrics = merge(*(self._accumulate(micro, totals) for micro in micros))
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.optimisation.grad_clip))
+        metrics["policy/lr"] = Mean(sum=lr)
+        metrics["policy/grad_norm"] = Mean(sum=norm)
+        metrics["policy/skipped"] = Mean(sum=float(not self._stepped(norm, empty=not chosen)))
+        return metrics | self._engine_gap()
+
+    def _accumulate(self, micro: Sequence[Row], totals: _Totals) -> Metrics:
+        """Forward and backward of one micro-batch."""
+        batch = collate(micro, self.vlm, policy_version=self._policy_version)
+        logprobs, entropy = token_logprobs(self.vlm, batch)
+        sampled = batch.sampled & (batch.rl != 0)
+        term = clipped_surrogate(
+            logprobs,
+            batch.behaviour,
+            batch.advantages,
+            clip_low=self.objective.clip_low,
+            clip_high=self.objective.clip_high,
+            sampled=sampled,
+            ratio_cap=self.objective.ratio_cap,
+            capped=batch.stale,
+        )
+        policy = weighted_mean(term.losses, batch.rl, total=totals.rl)
+        copied = weighted_mean(imitation(logprobs), batch.imitation, total=totals.imitation)
+        loss = policy + self.objective.imitation_coefficient * copied
+        metrics = _token_metrics(batch, term, entropy, sampled)
+        metrics["policy/loss"] = Mean(sum=float(policy.detach()) * totals.rl, count=float(batch.rl.sum()))
+        metrics["policy/imitation_loss"] = Mean(
+            sum=float(copied.detach()) * totals.imitation, count=float(batch.imitation.sum())
+        )
+        if self.objective.kl_coefficient:
+            divergence = k3(logprobs, self._reference_logprobs(micro), sampled=sampled)
+            kl = weighted_mean(divergence, batch.rl, total=totals.rl)
+            loss = loss + self.objective.kl_coefficient * kl
+            metrics["policy/kl"] = Mean(sum=float(kl.detach()) * totals.rl, count=float(batch.rl.sum()))
+        loss.backward()
+        if self._fresh:
+            current = sampled & ~batch.stale
+            self._gaps.append((logprobs.detach() - batch.behaviour)[current].abs())
+        return metrics
+
+    def _reference_logprobs(self, micro: Sequence[Row]) -> Float[Tensor, " tokens"]:
+        assert self.reference is not None
+        with torch.no_grad():
+            return token_logprobs(self.reference, collate(micro, self.reference, policy_version=0))[0]
+
+    def _set_lr(self) -> float:
+        settings = self.optimisation
+        lr = lr_at(self.step, peak=settings.lr, steps=settings.steps, warmup=settings.warmup, final=settings.final_lr)
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        return lr
+
+    def _stepped(self, norm: float, *, empty: bool) -> bool:
+        """Step the optimiser if the update is usable; say whether it was."""
+        if empty:
+            return False
+        if math.isfinite(norm):
+            self._optimizer.step()
+            self._nonfinite_in_a_row = 0
+            return True
+        self._nonfinite_in_a_row += 1
+        if self._nonfinite_in_a_row > self.optimisation.max_nonfinite:
+            raise RethinkerError(
+                f"{self._nonfinite_in_a_row} updates in a row had no finite loss and gradient (step {self.step}); "
+                "lower learner.lr, or look at policy/engine_gap_max and policy/grad_norm for where it began"
+            )
+        return False
+
+    def _engine_gap(self) -> Metrics:
+        """|learner − engine| log-probs, read from the first update's forward after a sync and kept until the next."""
+        if self._fresh and self._gaps:
+            gaps = torch.cat(self._gaps)
+            if len(gaps):
+                self._gap = (float(gaps.mean()), float(gaps.max()))
+                self._fresh = False
+            self._gaps.clear()
+        return {
+            "policy/engine_gap_mean": Mean(sum=self._gap[0]),
+            "policy/engine_gap_max": Mean(sum=self._gap[1]),
+        }
+
+    def token_logprobs(self, experiences: Sequence[Experience]) -> list[Float32[np.ndarray, " tokens"]]:
+        """Log-probabilities of every response token under the current weights, in the order given."""
+        found: dict[int, np.ndarray] = {}
+        packed = rows(experiences, share_prompts=self.optimisation.share_prompts)
+        with torch.no_grad():
+            for micro in micro_batches(packed, token_budget=self.optimisation.micro_batch_tokens):
+                batch = collate(micro, self.vlm, policy_version=self._policy_version)
+                flat = token_logprobs(self.vlm, batch)[0].cpu().numpy()
+                inside = [e for row in micro for e in row.experiences]
+                cuts = np.cumsum([len(e.rollout.token_ids) for e in inside])[:-1]
+                found |= {id(e): part for e, part in zip(inside, np.split(flat, cuts), strict=True)}
+        return [found[id(e)] for e in experiences]
+
+    def named_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The weights under their Hugging Face names; tied ones once."""
+        yield from ((name, weight.detach()) for name, weight in self._parameters.items())
+
+    def state_dict(self) -> State:
+        """Weights, AdamW's moments by weight name, and where the schedule and the gap stand."""
+        moments = self._optimizer.state
+        return {
+            "step": self.step,
+            "policy_version": self._policy_version,
+            "fresh": self._fresh,
+            "gap": list(self._gap),
+            "nonfinite_in_a_row": self._nonfinite_in_a_row,
+            "weights": {name: weight.detach() for name, weight in self._parameters.items()},
+            "moments": {name: dict(moments[w]) for name, w in self._parameters.items() if w in moments},
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore `state_dict` in place.
+
+        Raises:
+            CheckpointError: the weights' names are not this model's.
+        """
+        if state["weights"].keys() != self._parameters.keys():
+            odd = sorted(state["weights"].keys() ^ self._parameters.keys())
+            raise CheckpointError(f"the checkpoint is of another model: {len(odd)} weights differ, first {odd[:3]}")
+        with torch.no_grad():
+            for name, weight in self._parameters.items():
+                weight.copy_(state["weights"][name])
+        for name, moments in state["moments"].items():
+            weight = self._parameters[name]
+            self._optimizer.state[weight] = {
+                key: value.to(weight.device if key != "step" else value.device) for key, value in moments.items()
+            }
+        self.step = int(state["step"])
+        self._policy_version = int(state["policy_version"])
+        self._fresh = bool(state["fresh"])
+        self._gap = (float(state["gap"][0]), float(state["gap"][1]))
+        self._nonfinite_in_a_row = int(state["nonfinite_in_a_row"])
+
+
+def _token_metrics(batch: Batch, term: PolicyTerm, entropy: Tensor, sampled: Tensor) -> Metrics:
+    """Means over sampled tokens, and how much of the batch was padding."""
+    count = float(sampled.sum())
+    return {
+        "policy/ratio_mean": Mean(sum=float(term.ratio[sampled].sum()), count=count),
+        "policy/clip_fraction": Mean(sum=float(term.clipped[sampled].sum()), count=count),
+        "policy/entropy": Mean(sum=float(entropy[sampled].sum()), count=count),
+        "tokens/padding": Mean(sum=batch.padding, count=batch.segments.numel()),
+    }

@@ -1,0 +1,45 @@
+"""Log-probabilities and entropies of response tokens, a chunk of positions at a time.
+
+The scores over the vocabulary of one chunk are recomputed in the backward pass, so batch × length × vocabulary is never
+held; with a small vocabulary everything fits one chunk and nothing is recomputed.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from rethinker.learner.collate import Batch, attention_mask
+from rethinker.models.vlm import VLM
+
+_CHUNK_SCORES = 16_000_000
+"""Most scores (positions × vocabulary) held at once; 64 MB in float32."""
+
+
+def token_logprobs(vlm: VLM, batch: Batch) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
+    """Log-probability of each response token and the entropy where it was predicted (nats, temperature 1).
+
+    The entropy carries no gradient.
+    """
+    mask = attention_mask(batch.segments, vlm.module.dtype)
+    hidden = vlm.hidden(batch.input_ids, positions=batch.positions, mask=mask, vision=batch.vision)
+    picked = hidden.flatten(0, 1)[batch.sources]
+    rows = max(1, _CHUNK_SCORES // vlm.vocabulary)
+    if len(picked) <= rows:
+        return _score(vlm, picked, batch.targets)
+    parts = [
+        checkpoint(_score, vlm, states, targets, use_reentrant=False)
+        for states, targets in zip(picked.split(rows), batch.targets.split(rows), strict=True)
+    ]
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def _score(
+    vlm: VLM, states: Float[Tensor, "tokens width"], targets: Int[Tensor, " tokens"]
+) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
+    scores = torch.log_softmax(vlm.logits(states), dim=-1)
+    with torch.no_grad():
+        entropy = -(scores.exp() * scores).sum(-1)
+    return scores.gather(-1, targets[:, None])[:, 0], entropy

@@ -1,0 +1,1 @@
+"""From problems to groups: engines that sample, the sampler that verifies, and Forced Rethinking."""

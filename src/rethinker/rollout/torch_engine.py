@@ -1,0 +1,246 @@
+"""The torch engine: samples in the process, on the learner's own module. Correct first; vLLM is the engine for speed.
+
+Requests are admitted in waves. A wave prefills each request once (prompt and prefix, its images through the vision
+tower once), gives the cache to its samples, and decodes all rows together; finished rows leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from rethinker.interfaces import Request, RolloutEngine
+from rethinker.models.vlm import VLM
+from rethinker.rollout.cache import SiblingCache
+from rethinker.rollout.sampling import choose, uniforms
+from rethinker.types import Completion, FinishReason
+
+_DROP_SHARE = 0.125
+"""Finished rows are dropped when they are this share of the batch: dropping copies the cache."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class _Wave:
+    """Rows that decode together. `owners` names each row's request and sample; `alive` those still sampling."""
+
+    requests: list[Request]
+    owners: list[tuple[int, int]]
+    cache: SiblingCache
+    visible: Bool[Tensor, "rows capacity"]
+    next_position: Int[Tensor, " rows"]
+    scores: Float[Tensor, "rows vocabulary"]
+    draws: Float[Tensor, "rows tokens"]
+    token_ids: Int[Tensor, "rows tokens"]
+    logprobs: Float[Tensor, "rows tokens"]
+    alive: Bool[Tensor, " rows"]
+    sampled: int = 0
+
+
+class TorchEngine(RolloutEngine):
+    """Samples from a VLM held in this process.
+
+    Args:
+        vlm: The model; shared with the learner, so `load_weights` only takes the version.
+        max_rows: Most samples decoded at once; a larger request is a wave of its own.
+    """
+
+    def __init__(self, vlm: VLM, *, max_rows: int = 256) -> None:
+        self.vlm = vlm
+        self.policy_version = 0
+        self._max_rows = max_rows
+        self._waiting: deque[Request] = deque()
+        self._wave: _Wave | None = None
+        self._forbidden = torch.zeros(vlm.vocabulary, dtype=torch.bool, device=vlm.device)
+        self._forbidden[list(vlm.forbidden_ids)] = True
+        self._ends = torch.tensor(vlm.eos_ids, device=vlm.device)
+
+    @property
+    def pending(self) -> int:
+        """Samples submitted and not yet returned."""
+        decoding = int(self._wave.alive.sum()) if self._wave else 0
+        return decoding + sum(len(request.seeds) for request in self._waiting)
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Queue requests; each must have room for at least one token."""
+        for request in requests:
+            if request.sampling.max_tokens < 1 or not request.seeds:
+                asked = f"{len(request.seeds)} samples of {request.sampling.max_tokens} tokens"
+                raise ValueError(f"request {request.id} asks for {asked}; both must be at least 1")
+        self._waiting.extend(requests)
+
+    def cancel(self, request_id: str) -> None:
+        """Forget a request, waiting or decoding."""
+        self._waiting = deque(request for request in self._waiting if request.id != request_id)
+        if self._wave is not None:
+            for row, (owner, _) in enumerate(self._wave.owners):
+                if self._wave.requests[owner].id == request_id:
+                    self._wave.alive[row] = False
+
+    def load_weights(self, weights: Iterator[tuple[str, Tensor]], version: int) -> None:  # noqa: ARG002
+        """Take the version; the weights are the learner's own tensors and need no copy."""
+        if self._wave is not None:
+            raise RuntimeError("weights changed while samples were decoding; drain the engine first")
+        self.policy_version = version
+
+    def close(self) -> None:
+        """Drop what is queued or decoding."""
+        self._waiting.clear()
+        self._wave = None
+
+    @torch.inference_mode()
+    def step(self) -> list[Completion]:
+        """Sample one token for every row of the wave; admit a wave first when there is none."""
+        if self._wave is None:
+            requests = self._admit()
+            if not requests:
+                return []
+            self.vlm.module.eval()
+            self._wave = self._prefill(requests)
+        wave = self._wave
+        self._sample(wave)
+        finished = self._collect(wave)
+        if not bool(wave.alive.any()):
+            self._wave = None
+            return finished
+        dead = 1 - float(wave.alive.float().mean())
+        if dead >= _DROP_SHARE:
+            _drop(wave)
+        self._forward(wave)
+        return finished
+
+    def _admit(self) -> list[Request]:
+        """The next requests, as many as fit in a wave; all share one set of sampling settings."""
+        admitted: list[Request] = []
+        room = self._max_rows
+        while self._waiting and (not admitted or len(self._waiting[0].seeds) <= room):
+            if admitted and self._waiting[0].sampling != admitted[0].sampling:
+                break
+            admitted.append(self._waiting.popleft())
+            room -= len(admitted[-1].seeds)
+        return admitted
+
+    def _prefill(self, requests: list[Request]) -> _Wave:
+        """Read each request once, padded on the left, then give each sample its own row."""
+        ids, positions, visible = self._inputs(requests)
+        width, most = ids.shape[1], requests[0].sampling.max_tokens
+        cache = SiblingCache(layers=self.vlm.text_layers, capacity=width + most)
+        hidden = self.vlm.hidden(
+            ids,
+            positions=positions,
+            mask=_prefill_mask(visible, self.vlm.module.dtype),
+            vision=self.vlm.vision([request.prompt for request in requests]),
+            cache=cache,
+        )
+        owners = [(index, sample) for index, request in enumerate(requests) for sample in range(len(request.seeds))]
+        rows = torch.tensor([index for index, _ in owners], device=ids.device)
+        cache.pick(rows)
+        grown = torch.cat([visible, visible.new_ones(len(requests), most)], dim=1)
+        drawn = np.concatenate([uniforms(request.seeds, most) for request in requests])
+        return _Wave(
+            requests=requests,
+            owners=owners,
+            cache=cache,
+            visible=grown[rows],
+            next_position=(positions[:, :, -1].amax(0) + 1)[rows],
+            scores=self.vlm.logits(hidden[:, -1])[rows],
+            draws=torch.from_numpy(drawn).to(ids.device),
+            token_ids=torch.zeros(len(owners), most, dtype=torch.int64, device=ids.device),
+            logprobs=torch.zeros(len(owners), most, device=ids.device),
+            alive=torch.ones(len(owners), dtype=torch.bool, device=ids.device),
+        )
+
+    def _inputs(self, requests: Sequence[Request]) -> tuple[Tensor, Tensor, Tensor]:
+        """Left-padded ids, positions and visibility of prompt ⊕ prefix."""
+        placed = [self.vlm.positions(request.prompt) for request in requests]
+        lengths = [len(r.prompt.token_ids) + len(r.prefix) for r in requests]
+        width, axes = max(lengths), max(len(p) for p in placed)
+        ids = np.full((len(requests), width), self.vlm.pad_id, dtype=np.int64)
+        positions = np.zeros((axes, len(requests), width), dtype=np.int64)
+        visible = np.zeros((len(requests), width), dtype=np.bool_)
+        for row, (request, prompt, length) in enumerate(zip(requests, placed, lengths, strict=True)):
+            start, split = width - length, width - len(request.prefix)
+            ids[row, start:] = np.concatenate([request.prompt.token_ids, request.prefix])
+            positions[:, row, start:split] = prompt.numpy()
+            positions[:, row, split:] = int(prompt.max()) + 1 + np.arange(len(request.prefix))
+            visible[row, start:] = True
+        device = self.vlm.device
+        return (
+            torch.from_numpy(ids).to(device),
+            torch.from_numpy(positions).to(device),
+            torch.from_numpy(visible).to(device),
+        )
+
+    def _sample(self, wave: _Wave) -> None:
+        """Choose every row's next token."""
+        sampling = wave.requests[0].sampling
+        forbidden = self._forbidden
+        if wave.sampled < sampling.min_tokens:
+            forbidden = forbidden.clone()
+            forbidden[self._ends] = True
+        picked, logprobs = choose(wave.scores, wave.draws[:, wave.sampled], sampling=sampling, forbidden=forbidden)
+        wave.token_ids[:, wave.sampled] = picked
+        wave.logprobs[:, wave.sampled] = logprobs
+        wave.sampled += 1
+
+    def _collect(self, wave: _Wave) -> list[Completion]:
+        """Take out the rows that just ended."""
+        ended = torch.isin(wave.token_ids[:, wave.sampled - 1], self._ends)
+        full = wave.sampled == wave.requests[0].sampling.max_tokens
+        done = wave.alive & (ended | full)
+        if not bool(done.any()):
+            return []
+        rows = done.nonzero()[:, 0].tolist()
+        wave.alive &= ~done
+        stopped = ended.tolist()
+        return [self._completion(wave, row, "stop" if stopped[row] else "length") for row in rows]
+
+    def _completion(self, wave: _Wave, row: int, reason: FinishReason) -> Completion:
+        owner, sample = wave.owners[row]
+        return Completion(
+            request_id=wave.requests[owner].id,
+            sample=sample,
+            token_ids=wave.token_ids[row, : wave.sampled].cpu().numpy().copy(),
+            logprobs=wave.logprobs[row, : wave.sampled].cpu().numpy().copy(),
+            finish_reason=reason,
+            policy_version=self.policy_version,
+        )
+
+    def _forward(self, wave: _Wave) -> None:
+        """Run the last tokens through the model."""
+        positions = wave.next_position + wave.sampled - 1
+        columns = wave.cache.get_seq_length() + 1
+        mask = torch.zeros(wave.visible.shape[0], 1, 1, columns, dtype=self.vlm.module.dtype, device=positions.device)
+        mask.masked_fill_(~wave.visible[:, None, None, :columns], torch.finfo(mask.dtype).min)
+        hidden = self.vlm.hidden(
+            wave.token_ids[:, wave.sampled - 1 : wave.sampled],
+            positions=positions.expand(self.vlm.position_axes, -1)[..., None],
+            mask=mask,
+            vision={},
+            cache=wave.cache,
+        )
+        wave.scores = self.vlm.logits(hidden[:, -1])
+
+
+def _drop(wave: _Wave) -> None:
+    """Take finished rows out of every tensor of the wave."""
+    rows = wave.alive.nonzero()[:, 0]
+    wave.owners = [wave.owners[row] for row in rows.tolist()]
+    wave.cache.pick(rows)
+    for name in ("visible", "next_position", "draws", "token_ids", "logprobs", "alive"):
+        setattr(wave, name, getattr(wave, name)[rows])
+
+
+def _prefill_mask(visible: Bool[Tensor, "rows width"], dtype: torch.dtype) -> Float[Tensor, "rows 1 width width"]:
+    """Causal float mask; left padding may look at itself, so that no row of the softmax is empty."""
+    width = visible.shape[1]
+    causal = torch.ones(width, width, dtype=torch.bool, device=visible.device).tril()
+    itself = torch.eye(width, dtype=torch.bool, device=visible.device)
+    allowed = (causal & visible[:, None, :]) | itself
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]
