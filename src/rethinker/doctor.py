@@ -1,0 +1,226 @@
+"""`rethinker doctor`: what is installed, what works here, and what to do about what does not.
+
+It looks and reports; it installs and changes nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from packaging.requirements import Requirement
+from rich.table import Table
+from rich.text import Text
+
+GIGABYTE = 10**9
+DEMO_MEMORY = 2 * GIGABYTE
+DEMO_DISK = 1 * GIGABYTE
+OLDEST_PYTHON = (3, 11)
+FIRST_UNSUPPORTED_PYTHON = (3, 13)
+
+OPTIONAL = {
+    "vllm": "fast generation for real models on a GPU",
+    "ray": "training on more than one machine",
+    "peft": "adapters instead of full weights",
+    "liger-kernel": "fused kernels that save GPU memory",
+    "trl": "the peer of benchmarks/vs_trl.py",
+}
+"""Package → what it gives."""
+
+MISSING_OPERATOR = "operator torchvision::nms does not exist"
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the report.
+
+    Attributes:
+        name: What was looked at.
+        what: What was found.
+        fix: The command or change that mends it; empty when nothing needs mending.
+    """
+
+    name: str
+    status: Status
+    what: str
+    fix: str = ""
+
+
+def examine(runs: Path) -> list[Check]:
+    """Look at everything.
+
+    Args:
+        runs: Folder that runs would be written to; it need not exist.
+    """
+    return [
+        check_python(sys.version_info[:2]),
+        *check_requirements(),
+        check_torchvision(import_failure("torchvision")),
+        check_device(),
+        *(check_optional(name, gives) for name, gives in OPTIONAL.items()),
+        check_threads(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1),
+        check_memory(psutil.virtual_memory().available),
+        check_runs(runs),
+        check_disk(shutil.disk_usage(_nearest_folder(runs)).free),
+    ]
+
+
+def exit_code(checks: Sequence[Check]) -> int:
+    """1 when something fails, else 0."""
+    return int(any(check.status is Status.FAIL for check in checks))
+
+
+def table(checks: Sequence[Check]) -> Table:
+    """The report, for a rich console."""
+    rows = Table("what", "status", "found", "what to do", title="rethinker doctor", title_justify="left")
+    for check in checks:
+        rows.add_row(check.name, Text(check.status, style=STYLES[check.status]), Text(check.what), Text(check.fix))
+    return rows
+
+
+def check_python(version: tuple[int, ...]) -> Check:
+    """A supported Python."""
+    found = ".".join(map(str, version))
+    if OLDEST_PYTHON <= version < FIRST_UNSUPPORTED_PYTHON:
+        return Check(name="Python", status=Status.OK, what=found)
+    fix = "make the environment with Python 3.11 or 3.12"
+    return Check(name="Python", status=Status.FAIL, what=f"{found} is not supported", fix=fix)
+
+
+def check_requirements() -> list[Check]:
+    """Every package that Rethinker needs, at a version it supports."""
+    try:
+        lines = metadata.requires("rethinker") or []
+    except metadata.PackageNotFoundError:
+        what = "not installed, only importable"
+        return [Check(name="rethinker", status=Status.WARN, what=what, fix="pip install -c constraints.txt -e .")]
+    required = [Requirement(line) for line in lines]
+    return [check_requirement(one) for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
+def check_requirement(required: Requirement) -> Check:
+    """One package and its version."""
+    wanted = f"{required.name}{required.specifier}"
+    fix = f"pip install -c constraints.txt '{wanted}'"
+    found = _version(required.name)
+    if found is None:
+        return Check(name=required.name, status=Status.FAIL, what="not installed", fix=fix)
+    if not required.specifier.contains(found, prereleases=True):
+        return Check(name=required.name, status=Status.FAIL, what=f"{found}, needed is {wanted}", fix=fix)
+    return Check(name=required.name, status=Status.OK, what=found)
+
+
+def import_failure(module: str) -> str:
+    """Why a module cannot be imported; empty when it can."""
+    try:
+        importlib.import_module(module)
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def check_torchvision(failure: str) -> Check:
+    """That torchvision imports, given why it does not (see `import_failure`).
+
+    One built for CUDA beside a CPU torch lacks two operator schemas and fails; the environment is mended, not the code.
+    """
+    name = "torchvision import"
+    if not failure:
+        return Check(name=name, status=Status.OK, what="works")
+    if MISSING_OPERATOR not in failure:
+        return Check(name=name, status=Status.FAIL, what=failure, fix="install the torchvision that fits your torch")
+    what = (
+        f"torchvision {_version('torchvision')} beside torch {_version('torch')}: its compiled operators do not load, "
+        "so the schemas torchvision::nms and torchvision::qnms are missing"
+    )
+    return Check(name=name, status=Status.FAIL, what=what, fix="python scripts/mend_torchvision.py")
+
+
+def check_device() -> Check:
+    """What `device=auto` would take."""
+    failure = import_failure("torch")
+    if failure:
+        return Check(name="device", status=Status.FAIL, what=failure, fix="pip install -c constraints.txt torch")
+    import torch  # here, so that a broken torch is a line of the report
+
+    if not torch.cuda.is_available():
+        return Check(name="device", status=Status.OK, what="cpu (no CUDA device)")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return Check(name="device", status=Status.OK, what=f"cuda: {', '.join(names)}")
+
+
+def check_optional(name: str, gives: str) -> Check:
+    """A package that is fine to lack."""
+    found = _version(name)
+    what = f"{found}: {gives}" if found else f"not installed, not needed; would give {gives}"
+    return Check(name=name, status=Status.OK, what=what)
+
+
+def check_threads(cores: int) -> Check:
+    """Cores that this process may use."""
+    status = Status.OK if cores >= 2 else Status.WARN
+    fix = "" if cores >= 2 else "give it a second core: verifying runs beside generating"
+    return Check(name="cores", status=status, what=str(cores), fix=fix)
+
+
+def check_memory(available: int) -> Check:
+    """Free memory, in bytes."""
+    enough = available >= DEMO_MEMORY
+    fix = "" if enough else f"the demo takes up to {DEMO_MEMORY / GIGABYTE:.0f} GB: close other programs"
+    return Check(name="free memory", status=Status.OK if enough else Status.WARN, what=_size(available), fix=fix)
+
+
+def check_disk(free: int) -> Check:
+    """Free disk where runs are written, in bytes."""
+    enough = free >= DEMO_DISK
+    fix = "" if enough else "free some space, or point run.dir at another disk"
+    return Check(name="free disk", status=Status.OK if enough else Status.WARN, what=_size(free), fix=fix)
+
+
+def check_runs(runs: Path) -> Check:
+    """That a run folder could be made, by really writing beside where it would be."""
+    folder = _nearest_folder(runs)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        what = f"{folder} cannot be written: {error.strerror or error}"
+        return Check(name="runs folder", status=Status.FAIL, what=what, fix="set run.dir to a folder you can write")
+    return Check(name="runs folder", status=Status.OK, what=f"{runs} can be written")
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The path itself or its closest ancestor that exists."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _size(size: int) -> str:
+    return f"{size / GIGABYTE:.1f} GB"

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from rich.console import Console
+
+from rethinker import doctor
+from rethinker.doctor import Check, Status
+
+
+def test_a_healthy_environment_reports_and_exits_0(tmp_path: Path) -> None:
+    checks = doctor.examine(tmp_path / "runs")
+    names = {check.name for check in checks}
+    assert {
+        "Python",
+        "torchvision import",
+        "device",
+        "vllm",
+        "cores",
+        "free memory",
+        "free disk",
+        "runs folder",
+    } <= names
+    assert [check for check in checks if check.status is Status.FAIL] == []
+    assert doctor.exit_code(checks) == 0
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_failure_makes_the_exit_code_1() -> None:
+    bad = Check(name="x", status=Status.FAIL, what="broken", fix="mend it")
+    assert doctor.exit_code([Check(name="y", status=Status.WARN, what="")]) == 0
+    assert doctor.exit_code([bad]) == 1
+
+
+def test_the_missing_operator_names_schemas_and_the_command_that_mends_it() -> None:
+    check = doctor.check_torchvision("RuntimeError: operator torchvision::nms does not exist")
+    assert check.status is Status.FAIL
+    assert "torchvision::nms and torchvision::qnms" in check.what
+    assert check.fix == "python scripts/mend_torchvision.py"
+    assert Path(check.fix.split()[1]).exists() or (Path(__file__).parents[1] / check.fix.split()[1]).exists()
+
+
+def test_another_import_failure_is_shown_as_it_is() -> None:
+    failure = doctor.import_failure("no_such_module_anywhere")
+    assert "No module named" in failure
+    assert doctor.check_torchvision(failure).what == failure
+
+
+@pytest.mark.parametrize(
+    ("version", "status"), [((3, 10), "fail"), ((3, 11), "ok"), ((3, 12), "ok"), ((3, 13), "fail")]
+)
+def test_python_must_be_supported(version: tuple[int, int], status: str) -> None:
+    assert doctor.check_python(version).status == status
+
+
+def test_a_package_missing_or_of_another_version_fails_with_the_command() -> None:
+    missing = doctor.check_requirement(Requirement("no-such-package>=1"))
+    assert (missing.status, missing.what) == (Status.FAIL, "not installed")
+    old = doctor.check_requirement(Requirement("numpy<1"))
+    assert old.status is Status.FAIL
+    assert old.what.endswith("needed is numpy<1")
+    assert old.fix == "pip install -c constraints.txt 'numpy<1'"
+
+
+def test_a_runs_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    check = doctor.check_runs(tmp_path / "file" / "runs")
+    assert check.status is Status.FAIL
+    assert "run.dir" in check.fix
+
+
+def test_little_memory_disk_or_one_core_is_a_warning() -> None:
+    for check in (doctor.check_memory(10**8), doctor.check_disk(10**8), doctor.check_threads(1)):
+        assert check.status is Status.WARN
+        assert check.fix
+
+
+def test_the_table_shows_what_was_found_unstyled(tmp_path: Path) -> None:
+    console = Console(width=120, record=True, file=(tmp_path / "out").open("w"))
+    console.print(doctor.table([Check(name="x", status=Status.FAIL, what="[red]not markup[/red]", fix="mend it")]))
+    text = console.export_text()
+    assert "[red]not markup[/red]" in text
+    assert "mend it" in text
