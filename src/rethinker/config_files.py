@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -22,6 +22,8 @@ from rethinker.errors import ConfigError
 Tree = dict[str, Any]
 """A configuration as YAML holds it: sections are mappings, keyed by field."""
 
+Root = TypeVar("Root", bound=Section)
+
 Keys = tuple[str, ...]
 """Where a key stands: ("learner", "lr")."""
 
@@ -30,27 +32,36 @@ Variants = tuple[type[Section], ...]
 
 
 def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> Config:
+    """Resolve a run's configuration; `run.recipe` becomes the first file's stem unless set (see `load_as`)."""
+    named = [f"run.recipe={Path(files[0]).stem}"] if files else []
+    return load_as(Config, files, overrides, defaults=named)
+
+
+def load_as(
+    root: type[Root], files: Sequence[Path], overrides: Sequence[str] = (), *, defaults: Sequence[str] = ()
+) -> Root:
     """Resolve a configuration.
 
     Args:
-        files: YAML files, each laid over those before it; `run.recipe` becomes the first one's stem unless set.
+        root: The tree to resolve: a run's or the warm start's.
+        files: YAML files, each laid over those before it.
         overrides: `section.key=value`, the value read as YAML.
+        defaults: Overrides that lie beneath the files.
 
     Raises:
         ConfigError: a file or an override cannot be read, a key is unknown, or a value or combination does not fit.
     """
-    tree = Config().model_dump(mode="json")
-    if files:
-        tree["run"]["recipe"] = Path(files[0]).stem
-    layers = [(str(file), read_yaml(Path(file))) for file in files]
+    tree = root().model_dump(mode="json")
+    layers = [("the defaults", _override_layer(defaults))]
+    layers += [(str(file), read_yaml(Path(file))) for file in files]
     layers.append(("the command line", _override_layer(overrides)))
     for origin, layer in layers:
         try:
-            tree = _lay_over(tree, layer, Config)
+            tree = _lay_over(tree, layer, root)
         except ConfigError as error:
             raise ConfigError(f"{origin}: {error}") from None
     try:
-        return Config.model_validate(tree)
+        return root.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
 

@@ -128,6 +128,10 @@ class Learner(ABC):
     """Turns weighted experience into weights. Knows tokens and weights, not the algorithm that made them."""
 
     @abstractmethod
+    def policy_synced(self, version: int) -> None:
+        """The weights as they are now became the behaviour policy `version`; samples of earlier ones are stale."""
+
+    @abstractmethod
     def update(self, chosen: Sequence[Experience]) -> Metrics:
         """One optimiser update."""
 

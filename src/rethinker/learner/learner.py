@@ -60,6 +60,20 @@ class _Totals:
     imitation: float
 
 
+_NOTHING: Metrics = {
+    name: Mean(sum=0.0, count=0.0)
+    for name in (
+        "policy/loss",
+        "policy/imitation_loss",
+        "policy/ratio_mean",
+        "policy/clip_fraction",
+        "policy/entropy",
+        "tokens/padding",
+    )
+}
+"""What every update reports, an empty one included."""
+
+
 class PolicyLearner(Learner):
     """Trains a VLM with AdamW.
 
@@ -118,7 +132,7 @@ class PolicyLearner(Learner):
         self._optimizer.zero_grad(set_to_none=True)
         packed = rows(chosen, share_prompts=self.optimisation.share_prompts)
         micros = micro_batches(packed, token_budget=self.optimisation.micro_batch_tokens)
-        metrics = merge(*(self._accumulate(micro, totals) for micro in micros))
+        metrics = merge(_NOTHING, *(self._accumulate(micro, totals) for micro in micros))
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.optimisation.grad_clip))
         metrics["policy/lr"] = Mean(sum=lr)
         metrics["policy/grad_norm"] = Mean(sum=norm)

@@ -78,7 +78,7 @@ def _guess(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def _spoiled(scene: Scene, guess: str, rng: np.random.Generator) -> str:
-    """A worked answer with one to three colours, shapes or digits swapped for others of their kind, ending in a guess."""
+    """A worked answer with one to three colours, shapes or digits swapped, ending in a guess."""
     text = f"{scene.look} {scene.work}"
     places = list(_SWAPPABLE.finditer(text))
     for index in sorted(rng.permutation(len(places))[: rng.integers(1, 4)], reverse=True):

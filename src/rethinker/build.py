@@ -1,0 +1,306 @@
+"""From a configuration to a run: the only module that knows both the configuration tree and the classes."""
+
+from __future__ import annotations
+
+import copy
+import os
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from rethinker.algo import advantages
+from rethinker.algo.credit import credit
+from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
+from rethinker.config import (
+    AdvantageConfig,
+    Config,
+    GymDataConfig,
+    JsonlDataConfig,
+    LogicVistaDataConfig,
+    SamplingConfig,
+)
+from rethinker.data.gym.stream import GymSource, GymStream
+from rethinker.data.jsonl import JsonlSource
+from rethinker.data.logicvista import LogicVistaSource
+from rethinker.data.quarantine import Quarantine
+from rethinker.data.split import split
+from rethinker.data.stream import ProblemStream
+from rethinker.errors import ConfigError
+from rethinker.evaluation.held_out import HeldOut
+from rethinker.interfaces import AdvantageEstimator, ProblemSource, Replay, RolloutEngine, Sampling, Scorer, Stream
+from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
+from rethinker.models.loading import load
+from rethinker.models.vlm import VLM
+from rethinker.rewards.pool import VerifierPool
+from rethinker.rollout.episodes import Episodes
+from rethinker.rollout.rethink import Rethinker
+from rethinker.rollout.sampler import Sampler
+from rethinker.rollout.second_looks import Marker
+from rethinker.rollout.sync import LocalSync
+from rethinker.rollout.torch_engine import TorchEngine
+from rethinker.runs.checkpoints import Checkpoints
+from rethinker.runs.folder import RunFolder
+from rethinker.runs.rollouts import RolloutRecord
+from rethinker.runs.trackers import JsonlTracker, TensorBoardTracker, Trackers
+from rethinker.timing import Stopwatch
+from rethinker.train import Cadence, Parts
+
+
+def build(config: Config, folder: RunFolder) -> Parts:
+    """Make every part of a run that will live in `folder`.
+
+    Raises:
+        RethinkerError: the model, the data or the verifier cannot be had (each with its own message).
+    """
+    set_threads(config.threads)
+    checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoints.keep, config=config.model_dump(mode="json"))
+    quarantine = Quarantine(max_share=1.0 if isinstance(config.data, GymDataConfig) else config.data.max_quarantined)
+    stream, validation, test = _data(config, quarantine)
+    vlm = build_vlm(config)
+    engine = TorchEngine(vlm, max_rows=config.engine.max_rows)
+    scorer = build_scorer(config)
+    stopwatch = Stopwatch(("generate", "verify", "rethink", "update", "sync", "save"))
+    marker = Marker(config.evaluation.marker)
+    learner = _learner(config, vlm)
+    return Parts(
+        cadence=Cadence(
+            steps=config.train.steps,
+            evaluate_every=config.evaluation.every,
+            save_every=config.checkpoints.every,
+        ),
+        stream=stream,
+        quarantine=quarantine,
+        episodes=_episodes(config, stream, quarantine, vlm, engine, scorer, stopwatch, marker),
+        replay=_replay(config),
+        learner=learner,
+        weights=LocalSync(learner, engine),
+        held_out=build_held_out(config, vlm, engine, scorer),
+        scorer=scorer,
+        validation=validation,
+        test=test,
+        folder=folder,
+        checkpoints=checkpoints,
+        tracker=_tracker(config, folder),
+        record=RolloutRecord(folder.rollouts, keep_bytes=config.rollouts.keep, first_answer=marker.first_answer),
+        stopwatch=stopwatch,
+        write_model=vlm.save,
+    )
+
+
+def set_threads(threads: int) -> None:
+    """Let torch use `threads` cores; 0 means every core this process may run on."""
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+
+
+def build_vlm(config: Config) -> VLM:
+    """Load the model onto its device.
+
+    Raises:
+        ConfigError: the device does not exist here.
+    """
+    return load(
+        config.model.path,
+        device=resolve_device(config.device),
+        dtype=config.model.dtype,
+        trust_remote_code=config.model.trust_remote_code,
+        min_pixels=config.model.min_pixels,
+        max_pixels=config.model.max_pixels,
+    )
+
+
+def resolve_device(name: str) -> str:
+    """`auto` is CUDA where there is one.
+
+    Raises:
+        ConfigError: the device is unknown or absent.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={name} cannot be used here: {error}; use device=auto") from error
+    return name
+
+
+def build_scorer(config: Config) -> VerifierPool:
+    """Start the verifier workers."""
+    verifier = config.verifier
+    return VerifierPool(
+        workers=verifier.workers,
+        timeout_seconds=verifier.timeout_seconds,
+        memory_bytes=verifier.memory_bytes,
+        function=verifier.function,
+        threshold=verifier.threshold,
+    )
+
+
+def build_held_out(config: Config, vlm: VLM, engine: RolloutEngine, scorer: Scorer) -> HeldOut:
+    """The measurement of `evaluation` in the configuration."""
+    return HeldOut(
+        vlm=vlm,
+        engine=engine,
+        scorer=scorer,
+        template=config.prompt.kind,
+        max_prompt_tokens=config.prompt.max_tokens,
+        max_tokens=config.evaluation.max_tokens,
+        marker=Marker(config.evaluation.marker),
+    )
+
+
+def gym_mixture(data: GymDataConfig) -> list[tuple[str, int, float]]:
+    """Family, level and weight of each ingredient."""
+    return [(part.family, part.level, part.weight) for part in data.mixture]
+
+
+def _data(config: Config, quarantine: Quarantine) -> tuple[Stream, ProblemSource, ProblemSource]:
+    """Training stream, validation and test problems."""
+    evaluation = config.evaluation
+    if isinstance(config.data, GymDataConfig):
+        mixture = gym_mixture(config.data)
+        return (
+            GymStream(mixture, seed=config.seed),
+            GymSource(mixture, split="validation", size=evaluation.validation_problems),
+            GymSource(mixture, split="test", size=evaluation.test_problems),
+        )
+    train, held_out = split(_source(config.data), config.data.held_out)
+    return ProblemStream(train, seed=config.seed, quarantine=quarantine), held_out, held_out
+
+
+def _source(data: JsonlDataConfig | LogicVistaDataConfig) -> ProblemSource:
+    match data:
+        case JsonlDataConfig():
+            return JsonlSource(
+                Path(data.path),
+                images=Path(data.images) if data.images else None,
+                max_pixels=data.max_image_pixels,
+            )
+        case LogicVistaDataConfig():
+            return LogicVistaSource(data.path, max_pixels=data.max_image_pixels)
+
+
+def _episodes(
+    config: Config,
+    stream: Stream,
+    quarantine: Quarantine,
+    vlm: VLM,
+    engine: RolloutEngine,
+    scorer: Scorer,
+    stopwatch: Stopwatch,
+    marker: Marker,
+) -> Episodes:
+    sampler = Sampler(
+        stream=stream,
+        quarantine=quarantine,
+        vlm=vlm,
+        engine=engine,
+        scorer=scorer,
+        stopwatch=stopwatch,
+        seed=config.seed,
+        template=config.prompt.kind,
+        max_prompt_tokens=config.prompt.max_tokens,
+        sampling=_sampling(config.sampler.first),
+        queries=config.sampler.queries,
+        group_size=config.sampler.group_size,
+        rounds=config.sampler.max_rounds if config.sampler.kind == "dynamic" else 1,
+    )
+    return Episodes(
+        sampler=sampler,
+        rethinker=_rethinker(config, vlm, engine, scorer, stopwatch),
+        credit=partial(
+            credit,
+            advantages=_advantages(config.advantage),
+            normalisation=config.objective.normalisation,
+            imitation=config.rethink.imitation if config.rethink.kind == "forced" else "second_look",
+        ),
+        scorer=scorer,
+        marker=marker,
+        stopwatch=stopwatch,
+        seed=config.seed,
+        updates=config.train.updates_per_episode,
+    )
+
+
+def _rethinker(
+    config: Config, vlm: VLM, engine: RolloutEngine, scorer: Scorer, stopwatch: Stopwatch
+) -> Rethinker | None:
+    rethink = config.rethink
+    if rethink.kind == "none" or rethink.share == 0:
+        return None
+    return Rethinker(
+        vlm=vlm,
+        engine=engine,
+        scorer=scorer,
+        stopwatch=stopwatch,
+        seed=config.seed,
+        share=rethink.share,
+        max_kept=rethink.max_kept,
+        categories=rethink.categories,
+        sampling=_sampling(rethink.second_look),
+        max_total_tokens=rethink.max_total_tokens,
+    )
+
+
+def _sampling(config: SamplingConfig) -> Sampling:
+    return Sampling(
+        temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_tokens=config.max_tokens
+    )
+
+
+def _advantages(config: AdvantageConfig) -> AdvantageEstimator:
+    match config.kind:
+        case "grpo":
+            return advantages.grpo
+        case "grpo_std":
+            return advantages.grpo_std
+        case "rloo":
+            return advantages.rloo
+
+
+def _replay(config: Config) -> Replay:
+    replay = config.replay
+    match replay.kind:
+        case "none":
+            return NoReplay()
+        case "filter":
+            return Filter()
+        case "ssr":
+            return SelectiveSampleReplay(
+                seed=config.seed, alpha=replay.alpha, lifetime=replay.lifetime, capacity=replay.capacity
+            )
+
+
+def _learner(config: Config, vlm: VLM) -> PolicyLearner:
+    objective, learner, rethink = config.objective, config.learner, config.rethink
+    reference = None
+    if objective.kl_coefficient:
+        reference = VLM(copy.deepcopy(vlm.module).requires_grad_(False), vlm.processor)
+    return PolicyLearner(
+        vlm,
+        objective=Objective(
+            clip_low=objective.clip_low,
+            clip_high=objective.clip_high,
+            ratio_cap=objective.ratio_cap,
+            imitation_coefficient=rethink.imitation_coefficient if rethink.kind == "forced" else 0.0,
+            kl_coefficient=objective.kl_coefficient,
+        ),
+        optimisation=Optimisation(
+            steps=config.train.steps,
+            lr=learner.lr,
+            warmup=learner.warmup,
+            final_lr=learner.final_lr,
+            betas=learner.betas,
+            weight_decay=learner.weight_decay,
+            grad_clip=learner.grad_clip,
+            max_nonfinite=learner.max_nonfinite,
+            micro_batch_tokens=learner.micro_batch_tokens,
+            share_prompts=learner.share_prompts,
+        ),
+        reference=reference,
+    )
+
+
+def _tracker(config: Config, folder: RunFolder) -> Trackers:
+    jsonl = JsonlTracker(folder.metrics_file)
+    return Trackers([jsonl, TensorBoardTracker(folder.tensorboard)] if config.trackers.tensorboard else [jsonl])

@@ -1,0 +1,114 @@
+"""The command line. Heavy imports happen inside the commands, so that `rethinker --help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from rethinker.errors import Interrupted, RethinkerError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `rethinker` command: exits 0, 1 after an error, 130 or 143 after a signal."""
+    console = Console(stderr=True)
+    parsed = _parser().parse_args(arguments)
+    try:
+        sys.exit(parsed.command(parsed) or 0)
+    except Interrupted as stop:
+        console.print(str(stop), highlight=False, soft_wrap=True, markup=False)
+        sys.exit(stop.exit_code)
+    except RethinkerError as error:
+        console.print("[red]error:[/red]", end=" ")
+        console.print(str(error), highlight=False, soft_wrap=True, markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rethinker", description="Train vision-language models to reason better and to look twice."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train by a recipe, or go on with a run")
+    train.add_argument("recipe", nargs="*", metavar="FILE|key=value", help="YAML files, then dotted overrides")
+    train.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    train.set_defaults(command=_train)
+
+    ablate = commands.add_parser("ablate", help="GRPO, + Filter, + SSR, + Forced Rethinking from one recipe")
+    ablate.add_argument("recipe", nargs="+", metavar="FILE|key=value")
+    ablate.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds per arm (default 3)")
+    ablate.add_argument("--to", type=Path, default=Path("ablations"), metavar="DIR", help="where runs and results go")
+    ablate.set_defaults(command=_ablate)
+
+    warmup = commands.add_parser("warmup", help="make, or measure, the tiny VLM's warm start")
+    warmup.add_argument("recipe", nargs="*", metavar="FILE|key=value", help="default: recipes/warmup.yaml")
+    warmup.add_argument("--to", type=Path, metavar="DIR", help="where the model folder goes")
+    warmup.add_argument("--measure", nargs="?", const="tiny", metavar="MODEL", help="print the five figures of a base")
+    warmup.set_defaults(command=_warmup)
+
+    gym = commands.add_parser("gym", help="the procedural problems")
+    kinds = gym.add_subparsers(required=True, metavar="COMMAND")
+    kinds.add_parser("list", help="families and levels").set_defaults(command=_gym_list)
+    preview = kinds.add_parser("preview", help="draw a contact sheet")
+    preview.add_argument("--to", type=Path, default=Path("gym.png"), metavar="PNG")
+    preview.set_defaults(command=_gym_preview)
+
+    doctor = commands.add_parser("doctor", help="what is installed, what works here, what to do about what does not")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _split(recipe: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Files and overrides: what holds a "=" is an override."""
+    return [Path(part) for part in recipe if "=" not in part], [part for part in recipe if "=" in part]
+
+
+def _train(parsed: argparse.Namespace) -> None:
+    from rethinker.commands.train import resume, start
+
+    files, overrides = _split(parsed.recipe)
+    if parsed.resume is not None:
+        resume(parsed.resume, files, overrides)
+    else:
+        start(files, overrides)
+
+
+def _ablate(parsed: argparse.Namespace) -> None:
+    from rethinker.commands.ablate import ablate
+
+    files, overrides = _split(parsed.recipe)
+    ablate(files, overrides, seeds=parsed.seeds, folder=parsed.to)
+
+
+def _warmup(parsed: argparse.Namespace) -> None:
+    from rethinker.commands.warmup import make, measure
+
+    files, overrides = _split(parsed.recipe)
+    if parsed.measure is not None:
+        measure(parsed.measure, files, overrides)
+    else:
+        make(files, overrides, folder=parsed.to)
+
+
+def _gym_list(parsed: argparse.Namespace) -> None:  # noqa: ARG001
+    from rethinker.commands.gym import list_families
+
+    list_families()
+
+
+def _gym_preview(parsed: argparse.Namespace) -> None:
+    from rethinker.commands.gym import draw_preview
+
+    draw_preview(parsed.to)
+
+
+def _doctor(parsed: argparse.Namespace) -> int:  # noqa: ARG001
+    from rethinker.commands.doctor import report
+
+    return report()

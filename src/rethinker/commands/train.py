@@ -1,0 +1,155 @@
+"""`rethinker train`: start a run by a recipe, or go on with one; show how it went."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rethinker.build import build
+from rethinker.config import Config
+from rethinker.config_files import load, to_yaml
+from rethinker.errors import CheckpointError, ConfigError, DataError, DatasetError
+from rethinker.interfaces import ProblemSource
+from rethinker.rewards.preflight import preflight
+from rethinker.runs.folder import RunFolder
+from rethinker.runs.memory import PeakMemory
+from rethinker.runs.progress import Progress
+from rethinker.runs.signals import StopSignal
+from rethinker.runs.summary import Summary
+from rethinker.runs.trackers import read_metrics
+from rethinker.train import Parts, Run
+from rethinker.types import Problem
+
+PREFLIGHT_PROBLEMS = 64
+"""Held-out problems among which one of each kind is tried before step 1."""
+
+
+def start(files: Sequence[Path], overrides: Sequence[str]) -> Summary:
+    """Train from the beginning.
+
+    Raises:
+        RethinkerError: anything that keeps the run from starting or going on.
+    """
+    config = load(files, overrides)
+    folder = RunFolder.create(Path(config.run.dir)) if config.run.dir else RunFolder.create_named(config.run.recipe)
+    with folder:
+        folder.write_config(to_yaml(config))
+        return _run(config, folder, resuming=False)
+
+
+def resume(path: Path, files: Sequence[Path], overrides: Sequence[str]) -> Summary:
+    """Go on from a run's last checkpoint under its own configuration, with `overrides` laid over it.
+
+    Raises:
+        CheckpointError: the run has no checkpoint, or it does not fit.
+    """
+    if files:
+        raise ConfigError(f"--resume takes the run's own configuration; leave out {files[0]}, overrides may stay")
+    with RunFolder.resume(path) as folder:
+        config = load([folder.config_file], [*overrides, f"run.dir={path}"])
+        return _run(config, folder, resuming=True)
+
+
+def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
+    quieten()
+    console = Console()
+    with StopSignal() as stop, PeakMemory() as memory:
+        parts = build(config, folder)
+        try:
+            preflight(parts.scorer, sample_of(parts.validation))
+            loaded = _latest(parts) if resuming else None
+            done = loaded[1] if loaded else 0
+            with Progress(console, steps=config.train.steps, start=done) as progress:
+                run = Run(parts, progress=progress, memory=memory, stop=stop)
+                if loaded:
+                    run.load_state_dict(loaded[0])
+                summary = run.train()
+        finally:
+            parts.scorer.close()
+    show(console, folder, summary)
+    return summary
+
+
+def _latest(parts: Parts) -> tuple[dict[str, object], int]:
+    path = parts.checkpoints.latest()
+    if path is None:
+        raise CheckpointError(
+            f"the run {parts.folder.path} has no checkpoint yet; start it again with another run.dir, or remove it"
+        )
+    state, meta = parts.checkpoints.load(path)
+    if meta.step >= parts.cadence.steps:
+        raise CheckpointError(
+            f"the run {parts.folder.path} is complete: its last checkpoint is step {meta.step} of "
+            f"train.steps={parts.cadence.steps}; raise train.steps to train on"
+        )
+    return state, meta.step
+
+
+def sample_of(source: ProblemSource) -> list[Problem]:
+    """Some readable problems of a source.
+
+    Raises:
+        DatasetError: none can be read.
+    """
+    problems: list[Problem] = []
+    reason = "it has no rows"
+    for row in range(min(len(source), PREFLIGHT_PROBLEMS)):
+        try:
+            problems.append(source[row])
+        except DataError as error:
+            reason = str(error)
+    if not problems:
+        raise DatasetError(f"no held-out problem can be read: {reason}")
+    return problems
+
+
+def quieten() -> None:
+    """Keep transformers' and torch's chatter off the console; what matters is reported by name elsewhere."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+
+def show(console: Console, folder: RunFolder, summary: Summary) -> None:
+    """Print what the run achieved and where it lies."""
+    table = Table(title="held-out problems, greedy", title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("")
+    table.add_column("before", justify="right")
+    table.add_column("after", justify="right")
+    table.add_row(
+        "accuracy (95 % interval)",
+        _with_interval(summary.accuracy_before, summary.accuracy_before_interval),
+        _with_interval(summary.accuracy_after, summary.accuracy_after_interval),
+    )
+    table.add_row("spontaneous rethinking", f"{summary.rethinking_before:.1%}", f"{summary.rethinking_after:.1%}")
+    table.add_row("second look wrong → right", "", f"{summary.wrong_to_right:.1%}")
+    table.add_row("second look right → wrong", "", f"{summary.right_to_wrong:.1%}")
+    console.print()
+    console.print(table)
+    console.print(f"\nmixed groups over time   {_mixed_over_time(folder)}", highlight=False)
+    console.print(
+        f"time and peak memory     {summary.seconds / 60:.1f} min, {summary.peak_memory_bytes / 1e9:.2f} GB",
+        highlight=False,
+    )
+    console.print(f"run                      {folder.path}", highlight=False, soft_wrap=True)
+    console.print(f"report                   {folder.report_file}", highlight=False, soft_wrap=True)
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.1%} ({interval[0]:.1%} – {interval[1]:.1%})"
+
+
+def _mixed_over_time(folder: RunFolder, points: int = 8) -> str:
+    """The share of mixed groups, averaged over equal stretches of the run."""
+    shares = [row["groups/mixed"] for row in read_metrics(folder.metrics_file) if row.get("groups/mixed") is not None]
+    size = -(-len(shares) // points) if shares else 1
+    stretches = [list(islice(shares, start, start + size)) for start in range(0, len(shares), size)]
+    return " → ".join(f"{sum(part) / len(part):.0%}" for part in stretches)

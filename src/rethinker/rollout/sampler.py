@@ -1,0 +1,133 @@
+"""The sampler: problems to scored groups. Plain takes queries as they come; dynamic goes on until enough are mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rethinker.data.quarantine import Quarantine
+from rethinker.errors import DataError
+from rethinker.interfaces import RolloutEngine, Sampling, Scorer, Stream
+from rethinker.models.templates import Template
+from rethinker.models.vlm import VLM
+from rethinker.rollout.scoring import first_requests, scored_groups
+from rethinker.seeding import Purpose
+from rethinker.timing import Stopwatch
+from rethinker.types import Group, Mean, Metrics, Problem, Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """An episode's groups of first responses.
+
+    Attributes:
+        metrics: What dynamic sampling had to throw away (`sampler/…`).
+    """
+
+    groups: tuple[Group, ...]
+    metrics: Metrics
+
+
+class Sampler:
+    """Makes the groups of an episode.
+
+    Args:
+        stream: Training problems; one whose prompt cannot be made is quarantined and replaced by the next.
+        queries: Groups per episode.
+        rounds: 1 is the plain sampler. More is dynamic sampling (DAPO): rounds of `queries` problems until so many
+            groups are mixed, counted on first responses. If they never are, the latest other groups fill the episode.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream: Stream,
+        quarantine: Quarantine,
+        vlm: VLM,
+        engine: RolloutEngine,
+        scorer: Scorer,
+        stopwatch: Stopwatch,
+        seed: int,
+        template: Template,
+        max_prompt_tokens: int,
+        sampling: Sampling,
+        queries: int,
+        group_size: int,
+        rounds: int = 1,
+    ) -> None:
+        self._stream = stream
+        self._quarantine = quarantine
+        self._vlm = vlm
+        self._engine = engine
+        self._scorer = scorer
+        self._stopwatch = stopwatch
+        self._seed = seed
+        self._template: Template = template
+        self._max_prompt_tokens = max_prompt_tokens
+        self._sampling = sampling
+        self._queries = queries
+        self._group_size = group_size
+        self._rounds = rounds
+
+    def sample(self, episode: int) -> Sampled:
+        """Groups of first responses to the next problems of the stream, sampled under `episode`'s keys."""
+        mixed: list[Group] = []
+        other: list[Group] = []
+        used = 0
+        while used < self._rounds and len(mixed) < self._queries:
+            groups = self._round(episode * self._rounds + used)
+            used += 1
+            if self._rounds == 1:
+                return Sampled(groups=tuple(groups), metrics={})
+            mixed += [group for group in groups if is_mixed(group)]
+            other += [group for group in groups if not is_mixed(group)]
+        missing = max(0, self._queries - len(mixed))
+        kept = mixed[: self._queries] + (other[-missing:] if missing else [])
+        return Sampled(
+            groups=tuple(kept),
+            metrics={
+                "sampler/rounds": Mean(sum=used),
+                "sampler/dropped": Mean(sum=len(mixed) + len(other) - len(kept), count=len(mixed) + len(other)),
+            },
+        )
+
+    def _round(self, step: int) -> list[Group]:
+        prompts: list[tuple[Problem, Prompt]] = []
+        while len(prompts) < self._queries:
+            prompts += self._encoded(self._stream.take(self._queries - len(prompts)), {p.id for p, _ in prompts})
+        requests = first_requests(
+            (prompt for _, prompt in prompts),
+            samples=self._group_size,
+            sampling=self._sampling,
+            seed=self._seed,
+            purpose=Purpose.FIRST,
+            step=step,
+        )
+        return scored_groups(
+            [problem for problem, _ in prompts],
+            requests,
+            vlm=self._vlm,
+            engine=self._engine,
+            scorer=self._scorer,
+            stopwatch=self._stopwatch,
+        )
+
+    def _encoded(self, problems: Sequence[Problem], taken: set[str]) -> list[tuple[Problem, Prompt]]:
+        """Problems with their prompts; bad ones are quarantined, one that is in the round already waits its turn."""
+        encoded: list[tuple[Problem, Prompt]] = []
+        for problem in problems:
+            if problem.id in taken:
+                continue
+            try:
+                prompt = self._vlm.encode(problem, self._template, max_tokens=self._max_prompt_tokens)
+            except DataError as error:
+                self._quarantine.add(problem.id, str(error))
+                continue
+            taken.add(problem.id)
+            encoded.append((problem, prompt))
+        return encoded
+
+
+def is_mixed(group: Group) -> bool:
+    """Whether the rewards differ, so that the group teaches something."""
+    return len(set(group.rewards.tolist())) > 1

@@ -1,0 +1,20 @@
+"""Publishing weights in one process: the engine samples from the learner's own tensors, so only the version moves."""
+
+from __future__ import annotations
+
+from rethinker.interfaces import Learner, RolloutEngine, WeightSync
+from rethinker.types import Metrics
+
+
+class LocalSync(WeightSync):
+    """Sync between a learner and an engine that share one module."""
+
+    def __init__(self, learner: Learner, engine: RolloutEngine) -> None:
+        self._learner = learner
+        self._engine = engine
+
+    def publish(self, version: int) -> Metrics:
+        """After it returns, the engine samples under `version` and the learner counts older samples as stale."""
+        self._engine.load_weights(self._learner.named_weights(), version)
+        self._learner.policy_synced(version)
+        return {}
