@@ -249,8 +249,18 @@ class Run:
             "learner": parts.learner.state_dict(),
         }
 
+    def resume(self, state: State | None) -> None:
+        """Go on from a checkpoint, or from the beginning where none was saved.
+
+        Metrics and responses recorded after it are cut back, to be made again.
+        """
+        if state is not None:
+            self.load_state_dict(state)
+        self.parts.tracker.cut_back(self._step)
+        self.parts.record.cut_back(self._step)
+
     def load_state_dict(self, state: State) -> None:
-        """Go on from `state_dict`: metrics and responses recorded after it are cut back, to be made again."""
+        """Restore `state_dict`."""
         parts = self.parts
         parts.stream.load_state_dict(state["stream"])
         parts.quarantine.load_state_dict(state["quarantine"])
@@ -262,5 +272,3 @@ class Run:
         self._seconds_before = float(state["seconds"])
         parts.weights.publish(self._version)
         parts.learner.load_state_dict(state["learner"])
-        parts.tracker.cut_back(self._step)
-        parts.record.cut_back(self._step)

@@ -24,7 +24,7 @@ from rethinker.runs.signals import StopSignal
 from rethinker.runs.summary import Summary
 from rethinker.runs.trackers import read_metrics
 from rethinker.train import Parts, Run
-from rethinker.types import Problem
+from rethinker.types import Problem, State
 
 PREFLIGHT_PROBLEMS = 64
 """Held-out problems among which one of each kind is tried before step 1."""
@@ -46,8 +46,10 @@ def start(files: Sequence[Path], overrides: Sequence[str]) -> Summary:
 def resume(path: Path, files: Sequence[Path], overrides: Sequence[str]) -> Summary:
     """Go on from a run's last checkpoint under its own configuration, with `overrides` laid over it.
 
+    A run that was stopped before its first checkpoint begins again.
+
     Raises:
-        CheckpointError: the run has no checkpoint, or it does not fit.
+        CheckpointError: the checkpoint is damaged or does not fit, or the run is complete.
     """
     if files:
         raise ConfigError(f"--resume takes the run's own configuration; leave out {files[0]}, overrides may stay")
@@ -63,12 +65,11 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
         parts = build(config, folder)
         try:
             preflight(parts.scorer, sample_of(parts.validation))
-            loaded = _latest(parts) if resuming else None
-            done = loaded[1] if loaded else 0
+            state, done = _latest(parts) if resuming else (None, 0)
             with Progress(console, steps=config.train.steps, start=done) as progress:
                 run = Run(parts, progress=progress, memory=memory, stop=stop)
-                if loaded:
-                    run.load_state_dict(loaded[0])
+                if resuming:
+                    run.resume(state)
                 summary = run.train()
         finally:
             parts.scorer.close()
@@ -76,12 +77,11 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
     return summary
 
 
-def _latest(parts: Parts) -> tuple[dict[str, object], int]:
+def _latest(parts: Parts) -> tuple[State | None, int]:
+    """State and step of the last checkpoint, (None, 0) where there is none yet."""
     path = parts.checkpoints.latest()
     if path is None:
-        raise CheckpointError(
-            f"the run {parts.folder.path} has no checkpoint yet; start it again with another run.dir, or remove it"
-        )
+        return None, 0
     state, meta = parts.checkpoints.load(path)
     if meta.step >= parts.cadence.steps:
         raise CheckpointError(

@@ -101,6 +101,8 @@ class Episodes:
             own = spontaneous(sampled.groups, self._scorer, self._marker)
         made = forced(extended.second_looks, responses=own.responses)
         metrics |= second_look_metrics(own, made, kept=extended.kept)
+        looked = sum(len(look.token_ids) - look.trigger_span[1] for look in extended.second_looks)
+        metrics["tokens/generated"] = Mean(sum=sampled.tokens + looked)
         order = generator(self._seed, Purpose.SHUFFLE, step=number).permutation(len(extended.groups))
         shuffled = [self._credit(extended.groups[int(index)]) for index in order]
         size = len(shuffled) // self._updates
@@ -130,7 +132,6 @@ def _first_metrics(groups: Sequence[Group]) -> Metrics:
         "tokens/prompt": Mean(sum=sum(len(g.rollouts[0].prompt.token_ids) for g in groups), count=len(groups)),
         "tokens/response": Mean(sum=lengths, count=count),
         "tokens/truncated": Mean(sum=sum(rollout.finish_reason == "length" for rollout in rollouts), count=count),
-        "tokens/generated": Mean(sum=lengths),
     }
 
 

@@ -21,10 +21,12 @@ class Sampled:
     """An episode's groups of first responses.
 
     Attributes:
+        tokens: Response tokens sampled, those of dropped groups included.
         metrics: What dynamic sampling had to throw away (`sampler/…`).
     """
 
     groups: tuple[Group, ...]
+    tokens: int
     metrics: Metrics
 
 
@@ -78,13 +80,14 @@ class Sampler:
             groups = self._round(episode * self._rounds + used)
             used += 1
             if self._rounds == 1:
-                return Sampled(groups=tuple(groups), metrics={})
+                return Sampled(groups=tuple(groups), tokens=_tokens(groups), metrics={})
             mixed += [group for group in groups if is_mixed(group)]
             other += [group for group in groups if not is_mixed(group)]
         missing = max(0, self._queries - len(mixed))
         kept = mixed[: self._queries] + (other[-missing:] if missing else [])
         return Sampled(
             groups=tuple(kept),
+            tokens=_tokens(mixed) + _tokens(other),
             metrics={
                 "sampler/rounds": Mean(sum=used),
                 "sampler/dropped": Mean(sum=len(mixed) + len(other) - len(kept), count=len(mixed) + len(other)),
@@ -126,6 +129,10 @@ class Sampler:
             taken.add(problem.id)
             encoded.append((problem, prompt))
         return encoded
+
+
+def _tokens(groups: Sequence[Group]) -> int:
+    return sum(len(rollout.token_ids) for group in groups for rollout in group.rollouts)
 
 
 def is_mixed(group: Group) -> bool:

@@ -1,0 +1,177 @@
+"""What an ablation found: arms paired by seed, means and differences with t-intervals; JSON, Markdown, a picture."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from rethinker.runs.files import write_atomically
+from rethinker.runs.trackers import read_metrics
+
+_T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+"""97.5 % quantiles of Student's t for 1 to 15 degrees of freedom; beyond, the normal's is used plus a little."""
+
+FIGURES = {
+    "accuracy": "held-out accuracy, greedy",
+    "rethinking": "spontaneous rethinking",
+    "wrong_to_right": "second look wrong → right",
+    "effective": "effective batch (share of pairs with |Â| > 0)",
+    "mixed": "mixed groups",
+    "tokens": "tokens generated",
+    "seconds": "seconds",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean over seeds with its 95 % t-interval; the interval is None with fewer than two seeds."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    values: tuple[float, ...]
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and t-interval of independent values."""
+    mean, count = fmean(values), len(values)
+    if count < 2:
+        return Estimate(mean=mean, low=None, high=None, values=tuple(values))
+    quantile = _T975[count - 2] if count - 2 < len(_T975) else 2.12
+    half = quantile * stdev(values) / math.sqrt(count)
+    return Estimate(mean=mean, low=mean - half, high=mean + half, values=tuple(values))
+
+
+def run_figures(run: Path) -> dict[str, float]:
+    """The figures of one finished run (keys of `FIGURES`)."""
+    summary = json.loads((run / "summary.json").read_text())
+    rows = read_metrics(run / "metrics.jsonl")
+    return {
+        "accuracy": summary["accuracy_after"],
+        "rethinking": summary["rethinking_after"],
+        "wrong_to_right": summary["wrong_to_right"],
+        "effective": _mean(rows, "replay/effective"),
+        "mixed": _mean(rows, "groups/mixed"),
+        "tokens": sum(row.get("tokens/generated") or 0.0 for row in rows),
+        "seconds": summary["seconds"],
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ablation:
+    """Arms in order of presentation.
+
+    Attributes:
+        arms: Arm → figure → estimate over seeds.
+        differences: "later − earlier" → figure → estimate of the paired differences.
+        start: Accuracy before training, the same for all.
+        about: Machine, versions, date, recipe: for the reader of the result.
+    """
+
+    arms: Mapping[str, Mapping[str, Estimate]]
+    differences: Mapping[str, Mapping[str, Estimate]]
+    start: float
+    about: Mapping[str, str]
+
+
+def summarise(
+    runs: Mapping[str, Sequence[Path]], *, contrasts: Sequence[tuple[str, str]], about: Mapping[str, str]
+) -> Ablation:
+    """Gather finished runs.
+
+    Args:
+        runs: Arm → its runs, in the order of the seeds, the same for every arm.
+        contrasts: (later, earlier) arms whose paired difference is of interest.
+    """
+    found = {arm: [run_figures(run) for run in folders] for arm, folders in runs.items()}
+    first = next(iter(runs.values()))[0]
+    return Ablation(
+        arms={
+            arm: {name: estimate([figures[name] for figures in seeds]) for name in FIGURES}
+            for arm, seeds in found.items()
+        },
+        differences={
+            f"{later} − {earlier}": {
+                name: estimate([a[name] - b[name] for a, b in zip(found[later], found[earlier], strict=True)])
+                for name in FIGURES
+            }
+            for later, earlier in contrasts
+        },
+        start=json.loads((first / "summary.json").read_text())["accuracy_before"],
+        about=about,
+    )
+
+
+def write(ablation: Ablation, folder: Path) -> None:
+    """Write `ablation.json`, `ablation.md` and `ablation.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = asdict(ablation)
+    write_atomically(folder / "ablation.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(folder / "ablation.md", markdown(ablation))
+    _draw(ablation, folder / "ablation.png")
+
+
+def markdown(ablation: Ablation) -> str:
+    """The result as a page of tables."""
+    lines = ["# Ablation", "", *(f"- {name}: {value}" for name, value in ablation.about.items())]
+    lines += [f"- accuracy before training: {ablation.start:.1%}", "", "Means over seeds with 95 % t-intervals.", ""]
+    lines += _table("arm", ablation.arms)
+    lines += ["", "Paired differences, the same seeds on both sides; an interval without 0 is a difference.", ""]
+    lines += _table("contrast", ablation.differences)
+    return "\n".join([*lines, ""])
+
+
+def _table(head: str, rows: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
+    lines = [f"| {head} | {' | '.join(FIGURES.values())} |", f"|---|{'---|' * len(FIGURES)}"]
+    for name, figures in rows.items():
+        cells = " | ".join(_cell(figure, figures[figure]) for figure in FIGURES)
+        lines.append(f"| {name} | {cells} |")
+    return lines
+
+
+def _cell(figure: str, value: Estimate) -> str:
+    def shown(number: float) -> str:
+        return f"{number:,.0f}" if figure in ("tokens", "seconds") else f"{100 * number:.1f} %"
+
+    if value.low is None or value.high is None:
+        return shown(value.mean)
+    return f"{shown(value.mean)} ({shown(value.low)} to {shown(value.high)})"
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return fmean(values) if values else 0.0
+
+
+def _draw(ablation: Ablation, path: Path) -> None:
+    """Accuracy and rethinking per arm: every seed a dot, the mean and its interval beside."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 3)
+    for panel, name in zip(panels, ("accuracy", "rethinking", "effective"), strict=True):
+        for place, figures in enumerate(ablation.arms.values()):
+            value = figures[name]
+            panel.plot([place - 0.12] * len(value.values), [100 * v for v in value.values], "o", color="#9aa5b1", ms=4)
+            half = 100 * (value.high - value.mean) if value.high is not None else 0.0
+            panel.errorbar(place + 0.12, 100 * value.mean, yerr=half, fmt="s", color="#0b66c3", capsize=4, ms=6)
+        if name == "accuracy":
+            panel.axhline(100 * ablation.start, color="#c0392b", linewidth=1, linestyle="--")
+            panel.annotate("before", (0, 100 * ablation.start), color="#c0392b", fontsize=8, va="bottom")
+        panel.set_title(FIGURES[name].split(" (")[0], fontsize=10, loc="left")
+        panel.set_xticks(range(len(ablation.arms)), [arm.replace(" + ", " +\n") for arm in ablation.arms], fontsize=8)
+        panel.set_xlim(-0.5, len(ablation.arms) - 0.5)
+        panel.set_ylim(0, 100)
+        panel.set_ylabel("%")
+        panel.grid(axis="y", color="#e3e7eb", linewidth=0.8)
+        panel.set_axisbelow(True)
+        for side in ("top", "right"):
+            panel.spines[side].set_visible(False)
+    figure.savefig(path)
