@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from rethinker.config import Config, ForcedRethinkConfig, JsonlDataConfig
-from rethinker.config_files import diff, digest, load, to_yaml
+from rethinker.config_files import diff, digest, load, load_as, to_yaml
 from rethinker.errors import ConfigError
+from rethinker.warmup_config import WarmupConfig
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -22,6 +23,16 @@ def test_later_layers_win_and_the_first_file_names_the_recipe(tmp_path: Path) ->
     config = load([first, second], ["seed=3"])
     assert (config.seed, config.learner.lr, config.learner.warmup) == (3, 2e-5, 0.1)
     assert config.run.recipe == "first"
+
+
+def test_a_recipe_named_like_a_number_stays_text(tmp_path: Path) -> None:
+    assert load([write(tmp_path, "007.yaml", "")]).run.recipe == "007"
+
+
+def test_another_tree_is_searched_for_its_own_nearest_key() -> None:
+    with pytest.raises(ConfigError, match="unknown key lr; known here: seed"):
+        load_as(WarmupConfig, [], ["lr=1"])
+    assert load_as(WarmupConfig, [], ["examples=8"]).examples == 8
 
 
 def test_override_values_are_yaml_converted_by_the_types() -> None:

@@ -33,12 +33,11 @@ Variants = tuple[type[Section], ...]
 
 def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> Config:
     """Resolve a run's configuration; `run.recipe` becomes the first file's stem unless set (see `load_as`)."""
-    named = [f"run.recipe={Path(files[0]).stem}"] if files else []
-    return load_as(Config, files, overrides, defaults=named)
+    return load_as(Config, files, overrides, defaults={"run": {"recipe": Path(files[0]).stem}} if files else {})
 
 
 def load_as(
-    root: type[Root], files: Sequence[Path], overrides: Sequence[str] = (), *, defaults: Sequence[str] = ()
+    root: type[Root], files: Sequence[Path], overrides: Sequence[str] = (), *, defaults: Tree | None = None
 ) -> Root:
     """Resolve a configuration.
 
@@ -46,24 +45,26 @@ def load_as(
         root: The tree to resolve: a run's or the warm start's.
         files: YAML files, each laid over those before it.
         overrides: `section.key=value`, the value read as YAML.
-        defaults: Overrides that lie beneath the files.
+        defaults: A layer beneath the files.
 
     Raises:
         ConfigError: a file or an override cannot be read, a key is unknown, or a value or combination does not fit.
     """
     tree = root().model_dump(mode="json")
-    layers = [("the defaults", _override_layer(defaults))]
+    layers = [("the defaults", defaults or {})]
     layers += [(str(file), read_yaml(Path(file))) for file in files]
     layers.append(("the command line", _override_layer(overrides)))
     for origin, layer in layers:
         try:
             tree = _lay_over(tree, layer, root)
+        except _UnknownKey as unknown:
+            raise ConfigError(f"{origin}: {_name_nearest(unknown, root)}") from None
         except ConfigError as error:
             raise ConfigError(f"{origin}: {error}") from None
     try:
         return root.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
+        raise ConfigError(_explain(error, root)) from None
 
 
 def to_yaml(config: Config) -> str:
@@ -163,6 +164,14 @@ def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
+class _UnknownKey(Exception):  # noqa: N818 (not an error yet: what to say depends on the whole tree)
+    """A key that its section does not have."""
+
+    def __init__(self, path: Keys, section: type[Section], variants: Variants = ()) -> None:
+        super().__init__(path)
+        self.path, self.section, self.variants = path, section, variants
+
+
 # ---- laying one over the other -----------------------------------------------------------------------------------
 
 
@@ -172,7 +181,7 @@ def _lay_over(tree: Tree, layer: Tree, section: type[Section], path: Keys = (), 
     for key, value in layer.items():
         here = (*path, key)
         if key not in section.model_fields:
-            raise ConfigError(_unknown(here, section, variants))
+            raise _UnknownKey(here, section, variants)
         inner, old = _sections(section.model_fields[key].annotation), tree.get(key)
         if isinstance(old, dict) and value is not None:
             laid[key] = _lay_over_section(old, value, inner, here)
@@ -199,7 +208,7 @@ def _check_value(value: Any, entries: Variants, path: Keys) -> None:
     for index, entry in enumerate(value if isinstance(value, list) and entries else []):
         for key in entry if isinstance(entry, dict) else ():
             if key not in entries[0].model_fields:
-                raise ConfigError(_unknown((*path[:-1], f"{path[-1]}[{index}]", key), entries[0], ()))
+                raise _UnknownKey((*path[:-1], f"{path[-1]}[{index}]", key), entries[0])
 
 
 def _sections(annotation: Any) -> Variants:
@@ -226,8 +235,9 @@ def _kind(variant: type[Section]) -> str:
 # ---- what to say -------------------------------------------------------------------------------------------------
 
 
-def _unknown(path: Keys, section: type[Section], variants: Variants) -> str:
-    """Name an unknown key and the nearest known one: in its section, in another variant of it, or elsewhere."""
+def _name_nearest(unknown: _UnknownKey, root: type[Section]) -> str:
+    """Name an unknown key and the nearest known one: in another variant, in its section, or elsewhere in the tree."""
+    path, section, variants = unknown.path, unknown.section, unknown.variants
     name, prefix = path[-1], _dotted((*path[:-1], ""))
     message = f"unknown key {_dotted(path)}"
     owners = [_kind(variant) for variant in variants if name in variant.model_fields]
@@ -235,7 +245,7 @@ def _unknown(path: Keys, section: type[Section], variants: Variants) -> str:
         return f"{message} with {prefix}kind={_kind(section)}; it belongs to {prefix}kind={' or '.join(owners)}"
     near = [prefix + field for field in difflib.get_close_matches(name, section.model_fields, n=1)]
     if not near:
-        everywhere = sorted(set(_known_keys(Config)) - {_dotted(path[:depth]) for depth in range(len(path))})
+        everywhere = sorted(set(_known_keys(root)) - {_dotted(path[:depth]) for depth in range(len(path))})
         near = [key for key in everywhere if key.rpartition(".")[2] == name]
         near = near or difflib.get_close_matches(_dotted(path), everywhere, n=1)
     if near:
@@ -252,11 +262,11 @@ def _known_keys(section: type[Section], prefix: str = "") -> Iterator[str]:
                 yield from _known_keys(inner, f"{prefix}{name}.")
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, root: type[Section]) -> str:
     """One line per wrong value: dotted key, the value, what was expected."""
     lines = []
     for problem in error.errors(include_url=False):
-        path, message = _plain_path(problem["loc"]), problem["msg"].removeprefix("Value error, ")
+        path, message = _plain_path(problem["loc"], root), problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "value_error":
             lines.append(message)  # our own validators name their keys themselves
         elif problem["type"] == "missing":
@@ -268,9 +278,9 @@ def _explain(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-def _plain_path(location: tuple[str | int, ...]) -> str:
+def _plain_path(location: tuple[str | int, ...], root: type[Section]) -> str:
     """Pydantic's location as a dotted key: without the variant's tag that follows a union's name."""
-    first = Config.model_fields.get(str(location[0])) if location else None
+    first = root.model_fields.get(str(location[0])) if location else None
     if first is not None and first.discriminator is not None:
         location = location[:1] + location[2:]
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from rethinker.build import set_threads
 from rethinker.commands.train import quieten
-from rethinker.config import WarmupConfig
 from rethinker.config_files import load_as
 from rethinker.data.gym.stream import GymSource
 from rethinker.evaluation.base_figures import BaseFigures
@@ -22,6 +21,7 @@ from rethinker.models.loading import load
 from rethinker.models.tiny import TINY_FOLDER
 from rethinker.rewards.pool import VerifierPool
 from rethinker.rollout.torch_engine import TorchEngine
+from rethinker.warmup_config import WarmupConfig
 
 PROBLEMS = 1000
 MAX_TOKENS = 160

@@ -1,0 +1,36 @@
+"""The configuration of `rethinker warmup`, which makes the tiny VLM's weights: a tree of its own beside a run's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rethinker.config import Count, GymDataConfig, GymLevel, Natural, Positive, Section, Share
+
+
+class WarmupConfig(Section):
+    """The warm start of the tiny VLM (`rethinker warmup`); every value is ours."""
+
+    seed: Natural = 0
+    """Keys the initial weights, the examples and their styles."""
+    threads: Natural = 0
+    """CPU threads of torch; 0 takes every core this process may use."""
+    mixture: tuple[GymLevel, ...] = GymDataConfig().mixture
+    """Families and levels, drawn uniformly; weights are not used."""
+    prompt: Literal["plain", "rethinking"] = "plain"
+    """The prompt of the examples."""
+    examples: Count = 64
+    """Examples per update."""
+    perception_steps: Natural = 1500
+    """Updates on worked answers alone: perception is the slow part."""
+    perception_lr: Positive = 3e-3
+    """Peak rate of Muon in the first phase."""
+    habit_steps: Natural = 300
+    """Updates on the mixture of styles: the habits of a base that thinks fast."""
+    habit_lr: Positive = 6e-4
+    """Peak rate of Muon in the second phase."""
+    direct_share: Share = 0.5
+    """Direct answers among the habit examples."""
+    second_look_share: Share = 0.3
+    """Second looks among them; the rest are worked answers."""
+    trigger_share: Share = 0.1
+    """Of the second looks, those whose trigger is learned too: what makes the base look twice by itself, rarely."""

@@ -1,0 +1,65 @@
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from rethinker.config import Config, ForcedRethinkConfig, ReplayConfig, SamplerConfig, Section, VerifierConfig
+from rethinker.warmup_config import WarmupConfig
+
+SECTIONS = Section.__subclasses__()
+assert {Config, WarmupConfig} <= set(SECTIONS)
+
+
+def test_the_defaults_are_the_papers_recipe() -> None:
+    config = Config()
+    assert (config.sampler.queries, config.sampler.group_size, config.train.updates_per_episode) == (1024, 8, 16)
+    assert config.sampler.queries * config.sampler.group_size // config.train.updates_per_episode == 512
+    assert (config.replay.kind, config.replay.alpha, config.replay.lifetime) == ("ssr", 1.0, 1)
+    assert config.advantage.kind == "grpo"
+    assert config.objective.normalisation == "sequence_mean"
+    assert config.objective.kl_coefficient == 0
+    assert isinstance(config.rethink, ForcedRethinkConfig)
+    assert config.rethink.max_kept == 2
+    assert config.evaluation.marker == "wait"
+
+
+def test_sections_are_frozen_and_refuse_unknown_keys() -> None:
+    with pytest.raises(ValidationError):
+        Config().seed = 1  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="lerner"):
+        Config.model_validate({"lerner": {}})
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_field_explains_itself(section: type[BaseModel]) -> None:
+    silent = [
+        name
+        for name, field in section.model_fields.items()
+        if name != "kind" and not field.description and "Config" not in str(field.annotation)
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("tree", "reason"),
+    [
+        ({"sampler": {"queries": 10}, "train": {"updates_per_episode": 3}}, "cannot be split into"),
+        ({"sampler": {"kind": "dynamic", "group_size": 1}}, "mixed groups"),
+        ({"rethink": {"kind": "forced", "max_kept": 0}}, "rethink.kind=none"),
+        ({"rethink": {"kind": "forced", "categories": []}}, "rethink.categories is empty"),
+        ({"replay": {"kind": "none", "lifetime": 2}}, "has no meaning under replay.kind=none"),
+        ({"verifier": {"kind": "python"}}, "verifier.function=module:function"),
+        ({"verifier": {"function": "a:b"}}, "set verifier.kind=python"),
+        ({"learner": {"lr": float("nan")}}, "finite"),
+        ({"learner": {"betas": [0.9, 1.5]}}, "less than or equal to 1"),
+    ],
+)
+def test_an_impossible_combination_raises_with_its_reason(tree: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate(tree)
+    assert reason in str(caught.value)
+
+
+def test_possible_combinations_are_accepted() -> None:
+    Config.model_validate({"rethink": {"kind": "forced", "share": 0, "max_kept": 0}})
+    assert ReplayConfig(kind="ssr", lifetime=3).lifetime == 3
+    assert SamplerConfig(kind="dynamic", group_size=2).kind == "dynamic"
+    assert VerifierConfig(kind="python", function="mine:score").threshold == 1.0
