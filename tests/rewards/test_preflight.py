@@ -61,7 +61,7 @@ GOOD = [
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[VerifierPool]:
-    with VerifierPool(workers=1, timeout_seconds=5.0, memory_bytes=10**9) as pool:
+    with VerifierPool(workers=1, timeout_seconds=120.0, memory_bytes=10**9) as pool:
         yield pool
 
 
