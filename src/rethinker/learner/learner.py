@@ -194,7 +194,7 @@ class PolicyLearner(Learner):
             self._nonfinite_in_a_row = 0
             return True
         self._nonfinite_in_a_row += 1
-        if self._nonfinite_in_a_row > self.optimisation.max_nonfinite:
+        if self._nonfinite_in_a_row >= self.optimisation.max_nonfinite:
             raise RethinkerError(
                 f"{self._nonfinite_in_a_row} updates in a row had no finite loss and gradient (step {self.step}); "
                 "lower learner.lr, or look at policy/engine_gap_max and policy/grad_norm for where it began"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +34,16 @@ class Board:
         """The pieces of one row."""
         return self.pieces[index * self.size : (index + 1) * self.size]
 
-    def describe(self) -> str:
-        """Say what stands where, cell by cell, row by row."""
-        return " ".join(
-            f"{_ORDINALS[index]}: {', '.join(spoken(piece) for piece in self.row(index))}."
-            for index in range(self.size)
-        )
+    def column(self, index: int) -> tuple[Piece | None, ...]:
+        """The pieces of one column, from the top."""
+        return self.pieces[index :: self.size]
+
+    def describe(self, counts: Sequence[int] = ()) -> str:
+        """Say what stands where, cell by cell, row by row; with `counts`, how many of a row are asked for."""
+        rows = [", ".join(spoken(piece) for piece in self.row(index)) for index in range(self.size)]
+        if counts:
+            rows = [f"{row}: {count}" for row, count in zip(rows, counts, strict=True)]
+        return " ".join(f"{ordinal}: {row}." for ordinal, row in zip(_ORDINALS, rows, strict=False))
 
     def paint(self) -> Image:
         """Draw the board with faint grid lines."""

@@ -56,7 +56,7 @@ class Counting(Family):
                 question=question,
                 answer=str(sum(counts)),
                 verifier="number",
-                look=scene_board.describe(),
+                look=scene_board.describe(counts),
                 work=f"{noun[0].upper()}{noun[1:]}: {'+'.join(map(str, counts))}={sum(counts)}.",
             )
 

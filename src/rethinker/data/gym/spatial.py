@@ -52,6 +52,7 @@ class Spatial(Family):
         scene_board = board(rng, size=spec.size, pieces=tuple(pieces), jitter=spec.jitter)
         listed = " ".join(f"({'ABCD'[index]}) {option}" for index, option in enumerate(options))
         place = f"{relation} the {spoken(PIECES[anchor])}"
+        line = scene_board.row(row) if across else scene_board.column(column)
         question = f"<image>Which colour is the shape directly {place}? {listed}"
 
         def paint() -> Scene:
@@ -62,7 +63,10 @@ class Spatial(Family):
                 verifier="choice",
                 choices=options,
                 look=scene_board.describe(),
-                work=f"{place[0].upper()}{place[1:]}: {spoken(neighbour)}. {neighbour[0]} is ({letter}).",
+                work=(
+                    f"{'Row' if across else 'Column'}: {', '.join(spoken(piece) for piece in line)}. "
+                    f"{place[0].upper()}{place[1:]}: {spoken(neighbour)}. {neighbour[0]} is ({letter})."
+                ),
             )
 
         return Sketch(key=f"{question}|{tuple(pieces)}", paint=paint)
