@@ -20,11 +20,11 @@ class WarmupConfig(Section):
     """The prompt of the examples."""
     examples: Count = 64
     """Examples per update."""
-    perception_steps: Natural = 1500
+    perception_steps: Natural = 1300
     """Updates on worked answers alone: perception is the slow part."""
     perception_lr: Positive = 3e-3
     """Peak rate of Muon in the first phase."""
-    habit_steps: Natural = 300
+    habit_steps: Natural = 250
     """Updates on the mixture of styles: the habits of a base that thinks fast."""
     habit_lr: Positive = 6e-4
     """Peak rate of Muon in the second phase."""
