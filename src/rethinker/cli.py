@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rethinker.doctor import MISSING_OPERATOR
 from rethinker.errors import Interrupted, RethinkerError
 
 
@@ -27,6 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except (ImportError, RuntimeError) as error:
+        if not _is_broken_torchvision(error):
+            raise
+        console.print("[red]error:[/red] torchvision cannot be loaded here; `rethinker doctor` says how to mend it")
+        sys.exit(1)
+
+
+def _is_broken_torchvision(error: BaseException | None) -> bool:
+    """Whether an import failed for want of torchvision's operators (a CUDA build beside a CPU torch)."""
+    while error is not None:
+        if MISSING_OPERATOR in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _parser() -> argparse.ArgumentParser:
