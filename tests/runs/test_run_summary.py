@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rethinker.runs.intervals import wilson
@@ -49,6 +49,7 @@ def test_no_trials_say_nothing():
     assert wilson(0, 0) == (0.0, 1.0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
 def test_interval_holds_the_share_and_stays_within_zero_and_one(case):
     successes, count = case

@@ -95,7 +95,7 @@ def _draw_line(chart: Axes, series: Series, rows: Rows, *, dashes: tuple[float, 
     colour = _SERIES[series.colour]
     if series.sparse or len(steps) == 1:
         chart.plot(steps, values, color=colour, linewidth=1.4, marker="o", markersize=4.5, zorder=4)
-    elif len(steps) < _SMOOTH_FROM:
+    elif not series.smooth or len(steps) < _SMOOTH_FROM:
         chart.plot(steps, values, color=colour, linewidth=1.6, linestyle=style)
     else:
         chart.plot(steps, values, color=colour, linewidth=0.8, alpha=0.3)
@@ -120,21 +120,14 @@ def _draw_stack(chart: Axes, axis: Axis, rows: Rows) -> None:
     base = [0.0] * len(bins)
     for series in axis.series:
         means = [sum(row.get(series.metric) or 0.0 for row in part) / len(part) for part in bins]
-        chart.bar(
-            starts,
-            means,
-            width=widths,
-            bottom=base,
-            align="edge",
-            color=_SERIES[series.colour],
-            linewidth=0,
-            alpha=0.85,
-        )
+        colour = _SERIES[series.colour]
+        # An edge of the bar's own colour closes the hairlines between neighbours.
+        chart.bar(starts, means, width=widths, bottom=base, align="edge", color=colour, edgecolor=colour, linewidth=0.5)
         base = [low + mean for low, mean in zip(base, means)]
 
 
 def _style(chart: Axes, axis: Axis) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     for side, spine in chart.spines.items():
         spine.set_visible(side == "bottom")
@@ -151,24 +144,29 @@ def _style(chart: Axes, axis: Axis) -> None:
         chart.set_ylim(0, 1)
     elif axis.scale is not Scale.FREE:
         chart.set_ylim(0, max(chart.get_ylim()[1], 1e-9))
-    if axis.scale in (Scale.SHARE, Scale.SMALL_SHARE):
-        digits = 0 if chart.get_ylim()[1] >= 0.04 else 1
-        chart.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.{digits}f} %"))
-    elif axis.scale is Scale.GIGABYTES:
-        chart.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e9:.3g}"))
-    else:
-        chart.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}".replace("-", "−")))
+    match axis.scale:
+        case Scale.SHARE | Scale.SMALL_SHARE:
+            chart.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+        case Scale.GIGABYTES:
+            chart.yaxis.set_major_formatter(lambda value, _: f"{value / 1e9:.3g}")
+        case _:
+            chart.yaxis.set_major_formatter(lambda value, _: _short(value))
+
+
+def _short(value: float) -> str:
+    """Four digits, exponents without padding (5e−6), a real minus sign."""
+    return re.sub(r"e([-+])0*", lambda match: "e" + match[1].strip("+"), f"{value:.4g}").replace("-", "−")
 
 
 def _logarithmic(chart: Axes) -> None:
     """A log axis if anything is above zero (exact agreement is a gap of 0, and has no place on it)."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
+    from matplotlib.ticker import LogLocator
 
     if chart.dataLim.y1 > 0:
         chart.set_yscale("log")
         chart.yaxis.set_major_locator(LogLocator(numticks=5))
         chart.minorticks_off()
-    chart.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}" if value else "0"))
+    chart.yaxis.set_major_formatter(lambda value, _: _short(value))
 
 
 def _step_axis(chart: Axes, rows: Rows) -> None:

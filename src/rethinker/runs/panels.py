@@ -19,12 +19,19 @@ class Scale(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One metric in a chart; `colour` counts from 0 into the report's palette, `sparse` draws its points."""
+    """One metric in a chart.
+
+    Attributes:
+        colour: Index into the report's palette.
+        sparse: Measured now and then: its points are drawn.
+        smooth: Noisy: a long series is drawn with its running mean.
+    """
 
     metric: str
     label: str
     colour: int
     sparse: bool = False
+    smooth: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ PANELS = (
                 "responses",
                 stacked=True,
             ),
-            Axis((Series("replay/size", "buffer", 5),), Scale.FROM_ZERO, "buffer"),
+            Axis((Series("replay/size", "buffer", 5, smooth=False),), Scale.FROM_ZERO, "buffer"),
         ),
     ),
     Panel(
@@ -126,11 +133,6 @@ PANELS = (
             Axis((Series("policy/ratio_mean", "mean ratio", 0),), Scale.FREE, "ratio"),
             Axis((Series("policy/clip_fraction", "clipped", 1),), Scale.SMALL_SHARE, "clipped"),
         ),
-    ),
-    Panel(
-        "Entropy",
-        "Of the policy at the sampled tokens. A fall to zero is the end of exploring.",
-        (Axis((Series("policy/entropy", "entropy", 3),), Scale.FROM_ZERO, "nats"),),
     ),
     Panel(
         "Loss",
@@ -145,8 +147,13 @@ PANELS = (
         "The norm is taken before clipping.",
         (
             Axis((Series("policy/grad_norm", "gradient norm", 0),), Scale.FROM_ZERO, "norm"),
-            Axis((Series("policy/lr", "learning rate", 4),), Scale.FROM_ZERO, "rate"),
+            Axis((Series("policy/lr", "learning rate", 4, smooth=False),), Scale.FROM_ZERO, "rate"),
         ),
+    ),
+    Panel(
+        "Entropy",
+        "Of the policy at the sampled tokens. A fall to zero is the end of exploring.",
+        (Axis((Series("policy/entropy", "entropy", 3),), Scale.FROM_ZERO, "nats"),),
     ),
     Panel(
         "Engine against learner",
@@ -161,6 +168,30 @@ PANELS = (
                 "nats",
             ),
         ),
+    ),
+    Panel(
+        "Time",
+        "Seconds per step, by part.",
+        (
+            Axis(
+                (
+                    Series("time/generate", "generate", 0),
+                    Series("time/verify", "verify", 1),
+                    Series("time/rethink", "rethink", 2),
+                    Series("time/update", "update", 3),
+                    Series("time/sync", "sync", 4),
+                    Series("time/save", "save", 5),
+                ),
+                Scale.FROM_ZERO,
+                "seconds",
+                stacked=True,
+            ),
+        ),
+    ),
+    Panel(
+        "Memory",
+        "Of the process and all it started.",
+        (Axis((Series("system/memory_bytes", "process tree", 5, smooth=False),), Scale.GIGABYTES, "GB"),),
     ),
     Panel(
         "Lengths",
@@ -190,29 +221,5 @@ PANELS = (
                 Scale.SMALL_SHARE,
             ),
         ),
-    ),
-    Panel(
-        "Time",
-        "Seconds per step, by part.",
-        (
-            Axis(
-                (
-                    Series("time/generate", "generate", 0),
-                    Series("time/verify", "verify", 1),
-                    Series("time/rethink", "rethink", 2),
-                    Series("time/update", "update", 3),
-                    Series("time/sync", "sync", 4),
-                    Series("time/save", "save", 5),
-                ),
-                Scale.FROM_ZERO,
-                "seconds",
-                stacked=True,
-            ),
-        ),
-    ),
-    Panel(
-        "Memory",
-        "Of the process and all it started.",
-        (Axis((Series("system/memory_bytes", "process tree", 5),), Scale.GIGABYTES, "GB"),),
     ),
 )

@@ -75,7 +75,7 @@ def _page(*, title: str, rows: Rows, summary: Mapping[str, Any] | None, config: 
 def _extent(rows: Rows) -> str:
     if not rows:
         return "No step was logged yet."
-    return f"Steps {rows[0]['step']:.0f} to {rows[-1]['step']:.0f}, on held-out and sampled problems"
+    return f"Steps {rows[0]['step']:.0f} to {rows[-1]['step']:.0f}"
 
 
 # ---- outcome -----------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _legend(panel: Panel, rows: Rows) -> str:
 def _mark(series: Series, axis: Axis, number: int) -> str:
     colour = f"var(--c{series.colour})"
     if axis.stacked:
-        return f'<rect width="12" height="10" x="5" rx="2" fill="{colour}" fill-opacity="0.85"/>'
+        return f'<rect width="12" height="10" x="5" rx="2" fill="{colour}"/>'
     if series.sparse:
         return f'<circle cx="11" cy="5" r="4" fill="{colour}"/>'
     width = 2.2

@@ -32,14 +32,14 @@ tbody tr { border-top: 1px solid var(--grid); }
 tbody th { color: var(--ink); }
 td, th { padding: 0.55rem 1rem 0.55rem 0; vertical-align: baseline; }
 td strong { font-size: 1.3rem; font-weight: 600; white-space: nowrap; }
-td span { display: block; font-size: 0.85rem; white-space: nowrap; }
+td span, th span { display: block; font-size: 0.85rem; white-space: nowrap; }
 .interval { position: relative; display: block; height: 8px; margin-top: 0.35rem; max-width: 14rem; }
 .interval::before {
   content: ""; position: absolute; inset: 3.5px 0; background: var(--grid);
 }
-.interval i { position: absolute; top: 0; height: 8px; border-radius: 4px; background: var(--c0); opacity: 0.4; }
+.interval i { position: absolute; top: 0; height: 8px; border-radius: 4px; background: var(--c0); opacity: 0.35; }
 .interval b {
-  position: absolute; top: 0; width: 8px; height: 8px; margin-left: -4px; border-radius: 4px; background: var(--c0);
+  position: absolute; top: -2px; width: 2px; height: 12px; margin-left: -1px; background: var(--c0);
 }
 dl { display: flex; flex-wrap: wrap; gap: 0.9rem 2.5rem; margin: 1.25rem 0 0; }
 dt { color: var(--muted); font-size: 0.85rem; }
@@ -66,6 +66,7 @@ pre { overflow-x: auto; padding: 1rem; background: var(--card); border: 1px soli
   body { padding-top: 1.5rem; }
   figure { padding: 0.9rem 0.8rem 0.7rem; }
   figcaption p { min-height: 0; }
+  dl { display: grid; grid-template-columns: 1fr 1fr; gap: 0.9rem 1rem; }
   td strong { font-size: 1.1rem; }
   td, th { padding-right: 0.6rem; }
 }
