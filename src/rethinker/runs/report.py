@@ -83,7 +83,7 @@ def _extent(rows: Rows) -> str:
 
 def _outcome(summary: Mapping[str, Any]) -> str:
     rows = [
-        _before_after("Accuracy", "held-out problems, greedy", summary, "accuracy"),
+        _before_after("Accuracy", "held-out problems, greedy; 95 % interval", summary, "accuracy"),
         _before_after("Looks twice unasked", "share of held-out responses", summary, "rethinking"),
     ]
     facts = [

@@ -32,7 +32,8 @@ tbody tr { border-top: 1px solid var(--grid); }
 tbody th { color: var(--ink); }
 td, th { padding: 0.55rem 1rem 0.55rem 0; vertical-align: baseline; }
 td strong { font-size: 1.3rem; font-weight: 600; white-space: nowrap; }
-td span, th span { display: block; font-size: 0.85rem; white-space: nowrap; }
+td span, th span { display: block; font-size: 0.85rem; }
+td span { white-space: nowrap; }
 .interval { position: relative; display: block; height: 8px; margin-top: 0.35rem; max-width: 14rem; }
 .interval::before {
   content: ""; position: absolute; inset: 3.5px 0; background: var(--grid);
