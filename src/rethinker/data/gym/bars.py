@@ -67,13 +67,14 @@ def _question(ask: str, values: tuple[int, ...], first: int, second: int) -> tup
     """The question, its working and its answer."""
     a, b = _label(first), _label(second)
     x, y = values[first], values[second]
+    read = f"{a} is {x}, {b} is {y}."
     if ask == "value":
-        return f"What is the value of bar {a}?", f"{a}={x}.", x
+        return f"What is the value of bar {a}?", f"{a} is {x}.", x
     if ask == "sum":
-        return f"What is the sum of bars {a} and {b}?", f"{a}+{b}={x}+{y}={x + y}.", x + y
+        return f"What is the sum of bars {a} and {b}?", f"{read} {x}+{y}={x + y}.", x + y
     if ask == "difference":
         low, high = min(x, y), max(x, y)
-        return f"How far apart are bars {a} and {b}?", f"{a}, {b}: {high}-{low}={high - low}.", high - low
+        return f"How far apart are bars {a} and {b}?", f"{read} {high}-{low}={high - low}.", high - low
     return "What is the sum of all bars?", f"{'+'.join(map(str, values))}={sum(values)}.", sum(values)
 
 

@@ -34,16 +34,14 @@ class Board:
         """The pieces of one row."""
         return self.pieces[index * self.size : (index + 1) * self.size]
 
-    def column(self, index: int) -> tuple[Piece | None, ...]:
-        """The pieces of one column, from the top."""
-        return self.pieces[index :: self.size]
+    def along(self, down: int, across: int) -> list[tuple[Piece | None, ...]]:
+        """Rows (or columns, where `down` is not 0), each read in the direction of the step."""
+        lines = [self.pieces[index :: self.size] if down else self.row(index) for index in range(self.size)]
+        return [line[::-1] for line in lines] if down + across < 0 else lines
 
     def describe(self, counts: Sequence[int] = ()) -> str:
         """Say what stands where, cell by cell, row by row; with `counts`, how many of a row are asked for."""
-        rows = [", ".join(spoken(piece) for piece in self.row(index)) for index in range(self.size)]
-        if counts:
-            rows = [f"{row}: {count}" for row, count in zip(rows, counts, strict=True)]
-        return " ".join(f"{ordinal}: {row}." for ordinal, row in zip(_ORDINALS, rows, strict=False))
+        return told([self.row(index) for index in range(self.size)], counts)
 
     def paint(self) -> Image:
         """Draw the board with faint grid lines."""
@@ -72,3 +70,11 @@ def board(rng: np.random.Generator, *, size: int, pieces: tuple[Piece | None, ..
 def spoken(piece: Piece | None) -> str:
     """How a cell is named in a description."""
     return "none" if piece is None else f"{piece[0]} {piece[1]}"
+
+
+def told(lines: Sequence[Sequence[Piece | None]], counts: Sequence[int] = ()) -> str:
+    """Name the cells of lines, in order, each line with its count where there are any."""
+    texts = [", ".join(spoken(piece) for piece in line) for line in lines]
+    if counts:
+        texts = [f"{text}: {count}" for text, count in zip(texts, counts, strict=True)]
+    return " ".join(f"{ordinal}: {text}." for ordinal, text in zip(_ORDINALS, texts, strict=False))

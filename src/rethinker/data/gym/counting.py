@@ -9,6 +9,7 @@ import numpy as np
 
 from rethinker.data.gym.canvas import COLOURS, SHAPES
 from rethinker.data.gym.cells import PIECES, Piece, board
+from rethinker.data.gym.draws import pick
 from rethinker.data.gym.scene import Family, Scene, Sketch
 
 
@@ -42,7 +43,7 @@ class Counting(Family):
         def draw() -> Piece | None:
             if rng.random() < empty:
                 return None
-            return _choose(rng, wanted if rng.random() < share else others)
+            return pick(rng, wanted if rng.random() < share else others)
 
         pieces = tuple(draw() for _ in range(size * size))
         scene_board = board(rng, size=size, pieces=pieces, jitter=jitter)
@@ -61,7 +62,3 @@ class Counting(Family):
             )
 
         return Sketch(key=f"{question}|{pieces}", paint=paint)
-
-
-def _choose(rng: np.random.Generator, pieces: list[Piece]) -> Piece:
-    return pieces[int(rng.integers(len(pieces)))]

@@ -8,7 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from rethinker.data.gym.canvas import COLOURS
-from rethinker.data.gym.cells import PIECES, board, spoken
+from rethinker.data.gym.cells import PIECES, board, spoken, told
+from rethinker.data.gym.draws import order
+from rethinker.data.gym.options import Options
 from rethinker.data.gym.scene import Family, Scene, Sketch
 
 _STEPS = {"right of": (0, 1), "left of": (0, -1), "below": (1, 0), "above": (-1, 0)}
@@ -19,17 +21,20 @@ class _Level:
     size: int
     jitter: float
     relations: tuple[str, ...]
+    shuffled: bool
 
 
 _LEVELS = (
-    _Level(3, 0.0, ("right of", "left of")),
-    _Level(3, 2.0, ("right of", "left of", "below", "above")),
-    _Level(4, 3.0, ("right of", "left of", "below", "above")),
+    _Level(3, 0.0, ("right of", "left of"), shuffled=False),
+    _Level(3, 2.0, ("right of", "left of", "below", "above"), shuffled=True),
+    _Level(4, 3.0, ("right of", "left of", "below", "above"), shuffled=True),
 )
 
 
 class Spatial(Family):
-    """Level 1: left and right on 3 × 3 cells, aligned; 2: all four directions, looser; 3: 4 × 4. Multiple choice."""
+    """Level 1: left and right on 3 × 3 cells, aligned; 2: all four directions, looser; 3: 4 × 4. Multiple choice.
+
+    A worked answer reads the board in the direction asked about, so that what follows the piece is the answer."""
 
     name: ClassVar[str] = "spatial"
     category: ClassVar[str] = "spatial"
@@ -47,26 +52,21 @@ class Spatial(Family):
         pieces = [rest[int(i)] for i in rng.integers(len(rest), size=spec.size**2)]
         pieces[row * spec.size + column] = PIECES[anchor]
         neighbour = pieces[(row + down) * spec.size + column + across]
-        options = tuple(str(colour) for colour in rng.permutation(list(COLOURS)))
-        letter = "ABCD"[options.index(neighbour[0])]
+        colours = order(rng, tuple(COLOURS)) if spec.shuffled else tuple(COLOURS)
+        listed = Options(texts=colours, right=neighbour[0])
         scene_board = board(rng, size=spec.size, pieces=tuple(pieces), jitter=spec.jitter)
-        listed = " ".join(f"({'ABCD'[index]}) {option}" for index, option in enumerate(options))
         place = f"{relation} the {spoken(PIECES[anchor])}"
-        line = scene_board.row(row) if across else scene_board.column(column)
-        question = f"<image>Which colour is the shape directly {place}? {listed}"
+        question = f"<image>Which colour is the shape directly {place}? {listed.listed}"
 
         def paint() -> Scene:
             return Scene(
                 images=(scene_board.paint(),),
                 question=question,
-                answer=letter,
+                answer=listed.letter,
                 verifier="choice",
-                choices=options,
-                look=scene_board.describe(),
-                work=(
-                    f"{'Row' if across else 'Column'}: {', '.join(spoken(piece) for piece in line)}. "
-                    f"{place[0].upper()}{place[1:]}: {spoken(neighbour)}. {neighbour[0]} is ({letter})."
-                ),
+                choices=listed.texts,
+                look=told(scene_board.along(down, across)),
+                work=f"So {spoken(PIECES[anchor])}, {spoken(neighbour)}. {listed.named}",
             )
 
         return Sketch(key=f"{question}|{tuple(pieces)}", paint=paint)
