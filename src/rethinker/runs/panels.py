@@ -112,18 +112,17 @@ PANELS = (
     ),
     Panel(
         "Replay",
-        "Responses with an advantage in the batch, and those drawn from the buffer to fill it up again.",
+        "The share of the batch that has an advantage, and the responses drawn from the buffer to fill it up again.",
         (
+            Axis((Series("replay/effective", "effective share", 0),), Scale.SHARE),
             Axis(
                 (
-                    Series("replay/effective", "effective", 0),
                     Series("replay/drawn", "drawn from the buffer", 1),
+                    Series("replay/size", "in the buffer", 5, smooth=False),
                 ),
                 Scale.FROM_ZERO,
                 "responses",
-                stacked=True,
             ),
-            Axis((Series("replay/size", "buffer", 5, smooth=False),), Scale.FROM_ZERO, "buffer"),
         ),
     ),
     Panel(
