@@ -196,7 +196,7 @@ def _lay_over_section(tree: Tree, layer: Any, variants: Variants, path: Keys) ->
         raise ConfigError(f"{_dotted(path)} is a section with the keys {', '.join(tree)}; got {_show(layer)}")
     kind = layer.get("kind", tree.get("kind"))
     section = _variant(variants, kind, path)
-    if kind != tree.get("kind"):
+    if kind != tree.get("kind") and len(variants) > 1:
         tree = section.model_construct().model_dump(mode="json")  # a required field is simply not there yet
     return _lay_over(tree, layer, section, path, variants)
 
