@@ -254,11 +254,22 @@ class AdvantageConfig(Section):
     """`grpo` r − mean (paper's recipe), `grpo_std` divided by the population std, `rloo` r − mean of the others."""
 
 
-class ReplayConfig(Section):
-    """What an update trains on."""
+class NoReplayConfig(Section):
+    """Train on the batch as it is (GRPO)."""
 
-    kind: Literal["none", "filter", "ssr"] = "ssr"
-    """`none` the batch as it is (GRPO), `filter` non-zero advantages only, `ssr` refills from the buffer (paper)."""
+    kind: Literal["none"] = "none"
+
+
+class FilterReplayConfig(Section):
+    """Train on what has an advantage (the paper's GRPO-Filter)."""
+
+    kind: Literal["filter"] = "filter"
+
+
+class SsrReplayConfig(Section):
+    """Selective Sample Replay: refill the batch from the buffer (paper)."""
+
+    kind: Literal["ssr"] = "ssr"
     alpha: Annotated[float, Field(ge=0.0)] = 1.0
     """P(j) ∝ |Â_j|^alpha (paper: 1)."""
     lifetime: Count = 1
@@ -266,11 +277,8 @@ class ReplayConfig(Section):
     capacity: Count = 100_000
     """Most samples in the buffer; the oldest go first. Bounds a long lifetime (ours)."""
 
-    @model_validator(mode="after")
-    def _lifetime_fits(self) -> Self:
-        if self.kind != "ssr" and self.lifetime != 1:
-            raise ValueError(f"replay.lifetime={self.lifetime} has no meaning under replay.kind={self.kind}; use ssr")
-        return self
+
+ReplayConfig = Annotated[NoReplayConfig | FilterReplayConfig | SsrReplayConfig, Field(discriminator="kind")]
 
 
 class ObjectiveConfig(Section):
@@ -280,7 +288,7 @@ class ObjectiveConfig(Section):
     """ε_low (code: 0.2)."""
     clip_high: Positive = 0.35
     """ε_high (code: 0.35)."""
-    ratio_cap: Positive = 2.0
+    ratio_cap: Annotated[float, Field(ge=1.0)] = 2.0
     """C: bound of truncated importance ratios of stale and foreign samples."""
     normalisation: Literal["sequence_mean", "token_mean"] = "sequence_mean"
     """Token weights: 1 / response length (paper), or 1."""
@@ -356,7 +364,7 @@ class Config(Section):
     rethink: RethinkConfig = ForcedRethinkConfig()
     verifier: VerifierConfig = VerifierConfig()
     advantage: AdvantageConfig = AdvantageConfig()
-    replay: ReplayConfig = ReplayConfig()
+    replay: ReplayConfig = SsrReplayConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     learner: LearnerConfig = LearnerConfig()
     train: TrainConfig = TrainConfig()
