@@ -113,7 +113,7 @@ def test_overrides_are_one_layer_whatever_their_order() -> None:
         ("sampler.queries=10", "sampler.queries=10 cannot be split into train.updates_per_episode=16"),
         (
             "replay={kind: none, lifetime: 2}",
-            "unknown key replay.lifetime with replay.kind=none; it belongs to replay.kind=ssr",
+            "unknown key replay.lifetime with replay.kind=none",
         ),
         ("learner.lr", "override 'learner.lr' is not of the form section.key=value"),
         ("learner..lr=1", "is not of the form"),
