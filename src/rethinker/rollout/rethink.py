@@ -32,16 +32,13 @@ class Extended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Forced:
-    """A first response that must look twice."""
+    """A first response that must look twice; `id` is unique even where an episode meets one problem twice."""
 
+    id: str
     problem: Problem
     first: Rollout
     trigger: str
     prefix: np.ndarray
-
-    @property
-    def id(self) -> str:
-        return f"{self.problem.id}#{self.first.sample}"
 
 
 class Rethinker:
@@ -83,27 +80,30 @@ class Rethinker:
     def extend(self, groups: Sequence[Group], episode: int) -> Extended:
         """Force, generate, verify, keep; groups come back in order."""
         with self._stopwatch("rethink"):
-            forced = [one for group in groups for one in self._forced(group, episode)]
-            looks = self._second_looks(forced, episode)
-        by_problem: dict[str, list[Rethought]] = {group.problem.id: [] for group in groups}
-        for one in forced:
-            by_problem[one.problem.id].append(looks[one.id])
-        kept = {problem_id: keep(members, self._max_kept) for problem_id, members in by_problem.items()}
+            forced = [self._forced(number, group, episode) for number, group in enumerate(groups)]
+            by_id = self._second_looks([one for members in forced for one in members], episode)
+        looks = [[by_id[one.id] for one in members] for members in forced]
+        kept = [keep(members, self._max_kept) for members in looks]
         return Extended(
-            groups=tuple(with_kept(group, kept[group.problem.id]) for group in groups),
-            second_looks=tuple(looks[one.id] for one in forced),
-            kept=sum(len(members) for members in kept.values()),
+            groups=tuple(with_kept(group, members) for group, members in zip(groups, kept, strict=True)),
+            second_looks=tuple(look for members in looks for look in members),
+            kept=sum(len(members) for members in kept),
         )
 
-    def _forced(self, group: Group, episode: int) -> list[_Forced]:
+    def _forced(self, number: int, group: Group, episode: int) -> list[_Forced]:
         able = {rollout.sample: rollout for rollout in group.rollouts if eligible(rollout, self._room)}
         chosen = forced_samples(self._seed, episode, group.problem.id, able, self._share)
-        return [self._splice(group.problem, able[sample], episode) for sample in chosen]
+        return [self._splice(number, group.problem, able[sample], episode) for sample in chosen]
 
-    def _splice(self, problem: Problem, first: Rollout, episode: int) -> _Forced:
+    def _splice(self, number: int, problem: Problem, first: Rollout, episode: int) -> _Forced:
         category = trigger_category(self._seed, episode, problem.id, first.sample, self._categories)
-        prefix = np.concatenate([first.token_ids[:-1], self._triggers[category]])
-        return _Forced(problem=problem, first=first, trigger=category, prefix=prefix)
+        return _Forced(
+            id=f"{number}#{problem.id}#{first.sample}",
+            problem=problem,
+            first=first,
+            trigger=category,
+            prefix=np.concatenate([first.token_ids[:-1], self._triggers[category]]),
+        )
 
     def _second_looks(self, forced: Sequence[_Forced], episode: int) -> dict[str, Rethought]:
         """Sample and verify every second look; the verdict is y2's alone."""
