@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rethinker.data.quarantine import Quarantine
-from rethinker.errors import DataError
+from rethinker.errors import DataError, DatasetError
 from rethinker.interfaces import RolloutEngine, Sampling, Scorer, Stream
 from rethinker.models.templates import Template
 from rethinker.models.vlm import VLM
@@ -14,6 +14,9 @@ from rethinker.rollout.scoring import first_requests, scored_groups
 from rethinker.seeding import Purpose
 from rethinker.timing import Stopwatch
 from rethinker.types import Group, Mean, Metrics, Problem, Prompt
+
+_PATIENCE = 100
+"""Problems without a usable prompt that may come one after another, beside those that stand in the round already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +98,7 @@ class Sampler:
         )
 
     def _round(self, step: int) -> list[Group]:
-        prompts: list[tuple[Problem, Prompt]] = []
-        while len(prompts) < self._queries:
-            prompts += self._encoded(self._stream.take(self._queries - len(prompts)), {p.id for p, _ in prompts})
+        prompts = self._prompts()
         requests = first_requests(
             (prompt for _, prompt in prompts),
             samples=self._group_size,
@@ -114,6 +115,28 @@ class Sampler:
             scorer=self._scorer,
             stopwatch=self._stopwatch,
         )
+
+    def _prompts(self) -> list[tuple[Problem, Prompt]]:
+        """As many different problems as the round needs, with their prompts.
+
+        Raises:
+            DatasetError: the stream has not so many.
+        """
+        prompts: list[tuple[Problem, Prompt]] = []
+        refused_in_a_row = 0
+        while len(prompts) < self._queries:
+            problems = self._stream.take(self._queries - len(prompts))
+            found = self._encoded(problems, {problem.id for problem, _ in prompts})
+            prompts += found
+            refused_in_a_row = 0 if found else refused_in_a_row + len(problems)
+            # Problems that stand in the round already come at most twice in a row where there are enough others.
+            if refused_in_a_row > 2 * self._queries + _PATIENCE:
+                raise DatasetError(
+                    f"sampler.queries={self._queries} different problems are needed at a time, and the training side "
+                    f"of the data set has {len(prompts)} with a usable prompt; lower sampler.queries or give it more. "
+                    f"{self._quarantine.summary()}"
+                )
+        return prompts
 
     def _encoded(self, problems: Sequence[Problem], taken: set[str]) -> list[tuple[Problem, Prompt]]:
         """Problems with their prompts; bad ones are quarantined, one that is in the round already waits its turn."""
