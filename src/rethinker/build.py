@@ -75,7 +75,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
         replay=_replay(config),
         learner=learner,
         weights=LocalSync(learner, engine),
-        held_out=build_held_out(config, vlm, engine, scorer),
+        held_out=build_held_out(config, vlm, engine, scorer, quarantine),
         scorer=scorer,
         validation=validation,
         test=test,
@@ -136,12 +136,13 @@ def build_scorer(config: Config) -> VerifierPool:
     )
 
 
-def build_held_out(config: Config, vlm: VLM, engine: RolloutEngine, scorer: Scorer) -> HeldOut:
+def build_held_out(config: Config, vlm: VLM, engine: RolloutEngine, scorer: Scorer, quarantine: Quarantine) -> HeldOut:
     """The measurement of `evaluation` in the configuration."""
     return HeldOut(
         vlm=vlm,
         engine=engine,
         scorer=scorer,
+        quarantine=quarantine,
         template=config.prompt.kind,
         max_prompt_tokens=config.prompt.max_tokens,
         max_tokens=config.evaluation.max_tokens,
@@ -165,7 +166,8 @@ def _data(config: Config, quarantine: Quarantine) -> tuple[Stream, ProblemSource
             GymSource(mixture, split="test", size=evaluation.test_problems),
         )
     train, held_out = split(_source(config.data), config.data.held_out)
-    return ProblemStream(train, seed=config.seed, quarantine=quarantine), held_out, held_out
+    validation, test = split(held_out, 0.5, salt="test") if len(held_out) > 1 else (held_out, held_out)
+    return ProblemStream(train, seed=config.seed, quarantine=quarantine), validation, test
 
 
 def _source(data: JsonlDataConfig | LogicVistaDataConfig) -> ProblemSource:

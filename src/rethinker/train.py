@@ -5,6 +5,7 @@ Left out on purpose: which algorithm, model, engine or data. `build.py` made tho
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from rethinker.evaluation.held_out import HeldOut
 from rethinker.interfaces import Learner, ProblemSource, Replay, Scorer, Stream, Tracker, WeightSync
 from rethinker.rollout.episodes import Episodes
 from rethinker.runs.checkpoints import Checkpoints
+from rethinker.runs.files import write_atomically
 from rethinker.runs.folder import RunFolder
 from rethinker.runs.intervals import wilson
 from rethinker.runs.memory import PeakMemory
@@ -91,6 +93,7 @@ class Run:
         self._before: _Start | None = None
         self._saved: Path | None = None
         self._saved_step = -1
+        self._quarantined = 0
         self._began = time.monotonic()
         self._seconds_before = 0.0
         self._step_began = self._began
@@ -103,6 +106,8 @@ class Run:
         """
         parts = self.parts
         self._begin()
+        if self._step >= parts.cadence.steps:  # stopped between its last step and its summary
+            return self._finish()
         for episode in parts.episodes:
             for batch in episode.batches():
                 self._step += 1
@@ -179,11 +184,12 @@ class Run:
     def _log(self, batch: Sequence[Experience], metrics: Metrics, *, episode: int, version: int) -> None:
         """Record the step: metrics everywhere they go, responses, and the bar."""
         self.parts.record.write(self._step, batch)
+        self.record_quarantine()
         now = time.monotonic()
         timings = self.parts.stopwatch.drain() | {"time/step": Mean(sum=now - self._step_began)}
         self._step_began = now
         values: dict[str, float | int | None] = {name: mean.value for name, mean in merge(metrics, timings).items()}
-        values |= {"episode": episode, "policy_version": version}
+        values |= {"episode": episode, "policy_version": version, "data/quarantined": len(self.parts.quarantine)}
         values["system/memory_bytes"] = self._memory.sample()
         self.parts.tracker.log(self._step, values)
         self._progress.update(
@@ -192,6 +198,14 @@ class Run:
             mixed=values.get("groups/mixed"),
             tokens=int(values.get("tokens/generated") or 0),
         )
+
+    def record_quarantine(self) -> None:
+        """Write down the rows set aside so far, with their reasons, to `quarantine.jsonl`; none, no file."""
+        rows = self.parts.quarantine.rows()
+        if len(rows) != self._quarantined:
+            self._quarantined = len(rows)
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            write_atomically(self.parts.folder.path / "quarantine.jsonl", text)
 
     def _stop_if_asked(self) -> None:
         if self._stop.exit_code is None:

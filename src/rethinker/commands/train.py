@@ -70,7 +70,10 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
                 run = Run(parts, progress=progress, memory=memory, stop=stop)
                 if resuming:
                     run.resume(state)
-                summary = run.train()
+                try:
+                    summary = run.train()
+                finally:  # a run that too many bad rows stopped says which they are
+                    run.record_quarantine()
         finally:
             parts.scorer.close()
     show(console, folder, summary)
@@ -83,7 +86,7 @@ def _latest(parts: Parts) -> tuple[State | None, int]:
     if path is None:
         return None, 0
     state, meta = parts.checkpoints.load(path)
-    if meta.step >= parts.cadence.steps:
+    if meta.step >= parts.cadence.steps and parts.folder.summary_file.exists():
         raise CheckpointError(
             f"the run {parts.folder.path} is complete: its last checkpoint is step {meta.step} of "
             f"train.steps={parts.cadence.steps}; raise train.steps to train on"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rethinker.data.quarantine import Quarantine
 from rethinker.errors import DataError
 from rethinker.interfaces import ProblemSource, RolloutEngine, Sampling, Scorer
 from rethinker.models.templates import Template
@@ -24,7 +25,7 @@ class Evaluation:
     """What one pass over held-out problems found.
 
     Attributes:
-        problems: Problems answered; `skipped` could not be read.
+        problems: Problems answered; `skipped` rows could not become one and stand in the quarantine.
         by_source: (right, answered) per source of the problems.
     """
 
@@ -49,7 +50,7 @@ class HeldOut:
     """Measures the engine's current policy on a source, the same way each time.
 
     Args:
-        sampling: Greedy by default elsewhere (`temperature=0`); one response per problem.
+        quarantine: Where rows go that cannot become a prompt.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class HeldOut:
         vlm: VLM,
         engine: RolloutEngine,
         scorer: Scorer,
+        quarantine: Quarantine,
         template: Template,
         max_prompt_tokens: int,
         max_tokens: int,
@@ -66,13 +68,18 @@ class HeldOut:
         self._vlm = vlm
         self._engine = engine
         self._scorer = scorer
+        self._quarantine = quarantine
         self._template: Template = template
         self._max_prompt_tokens = max_prompt_tokens
         self._sampling = Sampling(temperature=0.0, max_tokens=max_tokens)
         self._marker = marker
 
     def evaluate(self, source: ProblemSource) -> Evaluation:
-        """Answer every problem of a source once, greedily."""
+        """Answer every problem of a source once, greedily.
+
+        Raises:
+            DatasetError: too large a share of the rows is bad.
+        """
         groups: list[Group] = []
         skipped = 0
         for start in range(0, len(source), CHUNK):
@@ -88,13 +95,15 @@ class HeldOut:
         )
 
     def _readable(self, source: ProblemSource, rows: Sequence[int]) -> list[tuple[Problem, Prompt]]:
-        """Problems and prompts; a row that cannot become one is counted as skipped by the caller."""
+        """Problems and prompts of the rows that can become one."""
         readable = []
         for row in rows:
+            self._quarantine.saw()
             try:
                 problem = source[row]
                 prompt = self._vlm.encode(problem, self._template, max_tokens=self._max_prompt_tokens)
-            except DataError:
+            except DataError as error:
+                self._quarantine.add(source.id(row), str(error))
                 continue
             readable.append((problem, prompt))
         return readable
