@@ -259,7 +259,8 @@ class PolicyLearner(Learner):
         for name, moments in state["moments"].items():
             weight = self._parameters[name]
             self._optimizer.state[weight] = {
-                key: value.to(weight.device if key != "step" else value.device) for key, value in moments.items()
+                key: value.to(weight.device if key != "step" else value.device, copy=True)
+                for key, value in moments.items()
             }
         self.step = int(state["step"])
         self._policy_version = int(state["policy_version"])
