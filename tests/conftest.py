@@ -1,7 +1,48 @@
-"""What holds for every test."""
+"""What holds for every test, and the one untrained model that they share."""
 
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:  # tests without a model do not pay for torch
+    from rethinker.models.vlm import VLM
 
 # No deadline: how long an example takes is not a property of the code. The same examples on every machine.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def tiny_vlm() -> VLM:
+    """An untrained tiny VLM. Shared by all tests: read it, and take `own_vlm` to train."""
+    import torch
+
+    from rethinker.learner.warmup import WarmupPlan, fresh
+
+    torch.set_num_threads(1)
+    return fresh(WarmupPlan())
+
+
+@pytest.fixture
+def own_vlm(tiny_vlm: VLM) -> VLM:
+    """A copy of the untrained tiny VLM that a test may change."""
+    return copied(tiny_vlm)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_vlm: VLM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The untrained tiny VLM as a Hugging Face folder."""
+    folder = tmp_path_factory.mktemp("model") / "untrained"
+    folder.mkdir()
+    tiny_vlm.save(folder)
+    return folder
+
+
+def copied(vlm: VLM) -> VLM:
+    """The same weights in a module of their own."""
+    return type(vlm)(copy.deepcopy(vlm.module), vlm.processor)

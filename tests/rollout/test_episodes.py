@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import copy
+import json
+from functools import partial
+from itertools import islice
+
+import pytest
+from tests.rollout.scripted import CUT, ListStream, RuleScorer, ScriptedEngine, problem, rethinker, sampler
+
+from rethinker.algo.advantages import grpo
+from rethinker.algo.credit import credit
+from rethinker.interfaces import Request
+from rethinker.models.vlm import VLM
+from rethinker.rollout.episodes import Episode, Episodes
+from rethinker.rollout.second_looks import Marker
+from rethinker.runs.codec import decode, encode
+from rethinker.timing import Stopwatch
+from rethinker.types import Experience, Rethought, State
+
+NAMES = "abcdefghijkl"
+
+
+def say(request: Request, sample: int) -> str:
+    if len(request.prefix):
+        return "\n\\boxed{3}"
+    return ("\\boxed{3}", "\\boxed{7}. Wait, \\boxed{3}", "nothing", "\\boxed{7}" + CUT)[sample]
+
+
+def episodes(vlm: VLM, *, seed: int = 0, updates: int = 2, queries: int = 6, force: bool = True) -> Episodes:
+    engine, scorer = ScriptedEngine(vlm, say), RuleScorer()
+    stream = ListStream([problem(name) for name in NAMES])
+    return Episodes(
+        sampler=sampler(vlm, engine, stream, queries=queries, group_size=4, seed=seed),
+        rethinker=rethinker(vlm, engine, scorer) if force else None,
+        credit=partial(credit, advantages=grpo, normalisation="sequence_mean", imitation="second_look"),
+        scorer=scorer,
+        marker=Marker(),
+        stopwatch=Stopwatch(),
+        seed=seed,
+        updates=updates,
+    )
+
+
+def names(batch: list[Experience]) -> list[str]:
+    return [experience.rollout.prompt.problem_id for experience in batch]
+
+
+def first(made: Episodes) -> Episode:
+    return next(iter(made))
+
+
+def through_disk(state: State) -> State:
+    document, tensors = encode(state)
+    return decode(json.loads(json.dumps(document)), copy.deepcopy(tensors))
+
+
+@pytest.mark.parametrize("updates", [1, 2, 3, 6])
+def test_groups_stay_whole_and_each_is_trained_on_once(tiny_vlm: VLM, updates: int) -> None:
+    batches = list(first(episodes(tiny_vlm, updates=updates)).batches())
+    assert len(batches) == updates
+    assert [len(batch) for batch in batches] == [24 // updates] * updates
+    for batch in batches:
+        seen = names(batch)
+        assert seen == [name for name in dict.fromkeys(seen) for _ in range(4)]
+        assert [experience.rollout.sample for experience in batch[:4]] == [0, 1, 2, 3]
+    assert sorted(name for batch in batches for name in names(batch)) == sorted("abcdef" * 4)
+
+
+def test_groups_are_shuffled_by_the_seed(tiny_vlm: VLM) -> None:
+    orders = [tuple(names(next(first(episodes(tiny_vlm, seed=seed)).batches()))) for seed in (0, 0, 1, 2)]
+    assert orders[0] == orders[1]
+    assert len(set(orders)) > 1
+
+
+def test_an_episode_has_the_figures_of_generation_once(tiny_vlm: VLM) -> None:
+    episode = first(episodes(tiny_vlm))
+    figures = {name: mean.value for name, mean in episode.drain_metrics().items()}
+    assert episode.drain_metrics() == {}
+    assert figures["reward/mean"] == pytest.approx(0.5)  # of first responses, before anything was forced
+    assert figures["reward/unparsed"] == pytest.approx(0.25)
+    assert figures["tokens/truncated"] == pytest.approx(0.25)
+    assert figures["rethink/spontaneous"] == pytest.approx(0.25)
+    assert figures["rethink/wrong_to_right"] == pytest.approx(0.25)
+    assert figures["rethink/forced"] == pytest.approx(0.75)  # all but the one cut off
+    assert figures["rethink/forced_wrong_to_right"] == pytest.approx(1 / 3)
+    assert figures["rethink/kept"] == pytest.approx(2 / 3)
+    assert figures["groups/mixed"] == 1.0
+
+
+def test_generated_tokens_count_second_looks_and_not_triggers(tiny_vlm: VLM) -> None:
+    plain, forced = (first(episodes(tiny_vlm, force=force)) for force in (False, True))
+    second = len(tiny_vlm.tokenize("\n\\boxed{3}")) + 1
+    without = plain.drain_metrics()["tokens/generated"].sum
+    assert forced.drain_metrics()["tokens/generated"].sum == without + 6 * 3 * second
+    assert not any(isinstance(e.rollout, Rethought) for batch in plain.batches() for e in batch)
+
+
+def test_the_unspent_part_of_an_episode_survives_a_save(tiny_vlm: VLM) -> None:
+    unbroken, broken = episodes(tiny_vlm), episodes(tiny_vlm)
+    list(islice(first(unbroken).batches(), 1))
+    list(islice(first(broken).batches(), 1))
+    resumed = episodes(tiny_vlm)
+    resumed.load_state_dict(through_disk(broken.state_dict()))
+    expected, found = first(unbroken), first(resumed)
+    assert (found.number, found.spent, found.drain_metrics()) == (0, False, {})
+    (left,), (restored,) = list(expected.batches()), list(found.batches())
+    assert names(restored) == names(left)
+    for old, new in zip(left, restored, strict=True):
+        assert type(new.rollout) is type(old.rollout)
+        assert new.advantage == old.advantage
+        for field in ("rl", "imitation"):
+            assert getattr(new, field).tobytes() == getattr(old, field).tobytes()
+        for field in ("token_ids", "logprobs", "forced"):
+            assert getattr(new.rollout, field).tobytes() == getattr(old.rollout, field).tobytes()
+    prompts = {id(experience.rollout.prompt) for experience in restored}
+    assert len(prompts) == len(set(names(restored)))  # siblings share their prompt again
+
+
+def test_a_spent_episode_is_followed_by_the_next_number(tiny_vlm: VLM) -> None:
+    made = episodes(tiny_vlm)
+    for episode in islice(made, 2):
+        list(episode.batches())
+    resumed = episodes(tiny_vlm)
+    resumed.load_state_dict(through_disk(made.state_dict()))
+    assert [episode.number for episode in _spent(resumed, 2)] == [2, 3]
+
+
+def _spent(made: Episodes, count: int) -> list[Episode]:
+    found = []
+    for episode in islice(made, count):
+        list(episode.batches())
+        found.append(episode)
+    return found
