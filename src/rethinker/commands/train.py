@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -123,8 +124,8 @@ def quieten() -> None:
 
 def show(console: Console, folder: RunFolder, summary: Summary) -> None:
     """Print what the run achieved and where it lies."""
-    table = Table(title="held-out problems, greedy", title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("held-out problems, greedy")
     table.add_column("before", justify="right")
     table.add_column("after", justify="right")
     table.add_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -91,9 +92,10 @@ def plan_of(config: WarmupConfig) -> WarmupPlan:
 
 def show(figures: BaseFigures) -> None:
     """Print the figures beside what a base should have."""
-    table = Table(title=f"{figures.problems} test problems", title_justify="left", show_edge=False, pad_edge=False)
-    for name in ("figure", "measured", "wanted"):
-        table.add_column(name, justify="left" if name == "figure" else "right")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(f"{figures.problems} test problems")
+    table.add_column("measured", justify="right")
+    table.add_column("wanted", justify="right")
     rows = (
         ("direct answers on their own, greedy", figures.direct, "≤ 35 %"),
         ("worked answers on their own, greedy", figures.worked, "≥ 75 %"),
