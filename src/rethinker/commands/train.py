@@ -40,7 +40,6 @@ def start(files: Sequence[Path], overrides: Sequence[str]) -> Summary:
     config = load(files, overrides)
     folder = RunFolder.create(Path(config.run.dir)) if config.run.dir else RunFolder.create_named(config.run.recipe)
     with folder:
-        folder.write_config(to_yaml(config))
         return _run(config, folder, resuming=False)
 
 
@@ -67,6 +66,8 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
         try:
             preflight(parts.scorer, sample_of(parts.validation))
             state, done = _latest(parts) if resuming else (None, 0)
+            folder.write_config(to_yaml(config))
+            folder.write_config(to_yaml(config))  # now that it is known to work, and to fit what is resumed
             with Progress(console, steps=config.train.steps, start=done) as progress:
                 run = Run(parts, progress=progress, memory=memory, stop=stop)
                 if resuming:

@@ -13,6 +13,8 @@ from rethinker.errors import RunFolderError
 from rethinker.runs.files import write_atomically
 from rethinker.runs.lock import FolderLock
 
+_LEFT_BY_A_START_THAT_FAILED = {".lock", "checkpoints"}
+
 
 class RunFolder:
     """An open, locked run folder; `create` and `resume` make it, `close` (or leaving a `with`) unlocks it."""
@@ -50,7 +52,7 @@ class RunFolder:
                 f"the run folder {path} holds a run already; resume it with `rethinker train --resume {path}`, "
                 "or choose another run.dir"
             )
-        if held - {".lock"}:
+        if held - _LEFT_BY_A_START_THAT_FAILED:
             raise RunFolderError(f"the run folder {path} is not empty; choose another run.dir")
         return cls(path, FolderLock(path))
 
