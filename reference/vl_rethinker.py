@@ -26,7 +26,7 @@ class Response:
     forced: list[bool]
     ended: bool  # by the end token, not by the length limit
     reward: float
-    correct: bool
+    correct: bool  # verified as right, with a final answer of its own
     trigger_at: int | None = None
 
 
@@ -53,7 +53,7 @@ class Settings:
     capacity: int = 100_000
     share: float = 0.65  # q
     max_kept: int = 2
-    context: int = 4096
+    context: int = 6144
     second_look_tokens: int = 1024
     imitate: Literal["second_look", "trajectory"] = "second_look"
     normalise: Literal["sequence_mean", "token_mean"] = "sequence_mean"
@@ -306,10 +306,11 @@ class World(Protocol):
 def look_twice(problem: str, group: list[Response], world: World, settings: Settings) -> list[Response]:
     """Force a second look on a share of the eligible responses; keep what gets it right."""
     looks = []
+    longest = max(len(world.encode(trigger)) for trigger in TRIGGERS)
     for first in group:
         drawn = int(world.uniform("trigger", problem, first.sample) * len(TRIGGERS))
         trigger = world.encode(TRIGGERS[drawn])
-        if not is_eligible(first, world.prompt_length(problem), len(trigger), settings):
+        if not is_eligible(first, world.prompt_length(problem), longest, settings):
             continue
         if is_forced(world.uniform("force", problem, first.sample), settings.share):
             second = world.respond(problem, first.sample, first.tokens[:-1] + trigger)

@@ -24,7 +24,7 @@ from rethinker.data.gym.stream import GymSource, GymStream
 from rethinker.data.jsonl import JsonlSource
 from rethinker.data.logicvista import LogicVistaSource
 from rethinker.data.quarantine import Quarantine
-from rethinker.data.split import split
+from rethinker.data.split import Subset, split
 from rethinker.data.stream import ProblemStream
 from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
@@ -167,7 +167,16 @@ def _data(config: Config, quarantine: Quarantine) -> tuple[Stream, ProblemSource
         )
     train, held_out = split(_source(config.data), config.data.held_out)
     validation, test = split(held_out, 0.5, salt="test") if len(held_out) > 1 else (held_out, held_out)
-    return ProblemStream(train, seed=config.seed, quarantine=quarantine), validation, test
+    return (
+        ProblemStream(train, seed=config.seed, quarantine=quarantine),
+        _first(validation, evaluation.validation_problems),
+        _first(test, evaluation.test_problems),
+    )
+
+
+def _first(source: ProblemSource, rows: int) -> ProblemSource:
+    """At most so many rows of a source."""
+    return source if len(source) <= rows else Subset(source, range(rows))
 
 
 def _source(data: JsonlDataConfig | LogicVistaDataConfig) -> ProblemSource:

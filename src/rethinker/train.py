@@ -96,6 +96,7 @@ class Run:
         self._quarantined = 0
         self._began = time.monotonic()
         self._seconds_before = 0.0
+        self._peak_before = 0
         self._step_began = self._began
 
     def train(self) -> Summary:
@@ -212,6 +213,7 @@ class Run:
             return
         if self._saved_step != self._step:
             self._save()
+        write_report(self.parts.folder.path)
         raise Interrupted(
             f"stopped at step {self._step}, saved to {self._saved}. "
             f"Go on with: rethinker train --resume {self.parts.folder.path}",
@@ -234,7 +236,7 @@ class Run:
             wrong_to_right=looks.wrong_to_right / max(1, after.problems),
             right_to_wrong=looks.right_to_wrong / max(1, after.problems),
             seconds=self._seconds(),
-            peak_memory_bytes=self._memory.peak_bytes,
+            peak_memory_bytes=self._peak_bytes(),
         )
         self.parts.folder.write_summary(summary.to_json())
         self.parts.tracker.close()
@@ -243,6 +245,9 @@ class Run:
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
+
+    def _peak_bytes(self) -> int:
+        return max(self._peak_before, self._memory.peak_bytes)
 
     # ---- state ----
 
@@ -256,6 +261,7 @@ class Run:
             "best": self._best,
             "before": list(self._before) if self._before is not None else None,
             "seconds": self._seconds(),
+            "peak_memory_bytes": self._peak_bytes(),
             "stream": parts.stream.state_dict(),
             "quarantine": parts.quarantine.state_dict(),
             "episodes": parts.episodes.state_dict(),
@@ -284,5 +290,6 @@ class Run:
         self._evaluated, self._best = int(state["evaluated"]), float(state["best"])
         self._before = _Start(*state["before"]) if state["before"] is not None else None
         self._seconds_before = float(state["seconds"])
+        self._peak_before = int(state["peak_memory_bytes"])
         parts.weights.publish(self._version)
         parts.learner.load_state_dict(state["learner"])

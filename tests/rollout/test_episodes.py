@@ -83,7 +83,7 @@ def test_an_episode_has_the_figures_of_generation_once(tiny_vlm: VLM) -> None:
     assert figures["rethink/spontaneous"] == pytest.approx(0.25)
     assert figures["rethink/wrong_to_right"] == pytest.approx(0.25)
     assert figures["rethink/forced"] == pytest.approx(0.75)  # all but the one cut off
-    assert figures["rethink/forced_wrong_to_right"] == pytest.approx(1 / 3)
+    assert figures["rethink/forced_wrong_to_right"] == 0.0  # the one that came out right had no first answer
     assert figures["rethink/kept"] == pytest.approx(2 / 3)
     assert figures["groups/mixed"] == 1.0
 

@@ -76,13 +76,19 @@ def test_forced_and_spontaneous_looks_are_counted_apart() -> None:
         rethought(first=rollout(reward=1), reward=0),
         rethought(first=rollout(reward=0), reward=0),
     ]
-    made = forced(looks, responses=10)
+    firsts = Group(problem=problem("p"), rollouts=tuple(rollout(sample=i, reward=0) for i in range(10)))
+    made = forced(looks, [firsts])
     assert (made.wrong_to_right, made.right_to_wrong, made.kept_right, made.kept_wrong) == (2, 1, 0, 1)
     metrics = {name: mean.value for name, mean in second_look_metrics(own, made, kept=1).items()}
     assert metrics == {
         "rethink/spontaneous": 0.5,
         "rethink/wrong_to_right": 0.5,
         "rethink/right_to_wrong": 0.0,
+        "rethink/stayed_right": 0.0,
+        "rethink/stayed_wrong": 0.0,
+        "rethink/unanswered": 0.0,
+        "rethink/accuracy_with": 1.0,
+        "rethink/accuracy_without": 0.0,
         "rethink/forced": 0.4,
         "rethink/forced_wrong_to_right": 0.5,
         "rethink/forced_right_to_wrong": 0.25,
@@ -92,5 +98,5 @@ def test_forced_and_spontaneous_looks_are_counted_apart() -> None:
 
 def test_nothing_forced_is_no_share_and_not_zero() -> None:
     own = spontaneous([], RuleScorer(), MARKER)
-    metrics = second_look_metrics(own, forced([], responses=0), kept=0)
+    metrics = second_look_metrics(own, forced([], []), kept=0)
     assert metrics["rethink/kept"].value is None

@@ -49,11 +49,15 @@ def trigger_category(seed: int, episode: int, problem_id: str, sample: int, cate
 def keep(second_looks: Iterable[Rethought], max_kept: int) -> list[Rethought]:
     """Choose what is kept of one problem's second looks: the right ones that ended, lowest samples first.
 
-    The verdict must be the second look's own. Right then implies that it holds a final answer of its own; a second look
-    cut off by the token limit is not kept even if right, or the model would be taught to stop nowhere.
+    The verdict must be the second look's own, and it must hold a final answer of its own (a user's verifier may find
+    right what holds none), or the model would be taught empty second looks. One that was cut off by the token limit is
+    not kept even if right, or it would be taught to stop nowhere.
     """
-    successful = [look for look in second_looks if look.verdict.correct and look.finish_reason == "stop"]
-    return sorted(successful, key=lambda look: look.sample)[:max_kept]
+    return sorted((look for look in second_looks if _succeeded(look)), key=lambda look: look.sample)[:max_kept]
+
+
+def _succeeded(look: Rethought) -> bool:
+    return look.verdict.correct and look.verdict.extracted is not None and look.finish_reason == "stop"
 
 
 def with_kept(group: Group, kept: Iterable[Rethought]) -> Group:

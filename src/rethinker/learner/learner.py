@@ -96,7 +96,7 @@ class PolicyLearner(Learner):
         self.step = 0
         self._policy_version = 0
         self._fresh = True
-        self._gap = (0.0, 0.0)
+        self._gap: tuple[float, float] | None = None
         self._gaps: list[Tensor] = []
         self._nonfinite_in_a_row = 0
         self._parameters = dict(vlm.module.named_parameters())
@@ -209,9 +209,11 @@ class PolicyLearner(Learner):
                 self._gap = (float(gaps.mean()), float(gaps.max()))
                 self._fresh = False
             self._gaps.clear()
+        mean, largest = self._gap or (0.0, 0.0)
+        measured = float(self._gap is not None)
         return {
-            "policy/engine_gap_mean": Mean(sum=self._gap[0]),
-            "policy/engine_gap_max": Mean(sum=self._gap[1]),
+            "policy/engine_gap_mean": Mean(sum=mean, count=measured),
+            "policy/engine_gap_max": Mean(sum=largest, count=measured),
         }
 
     def token_logprobs(self, experiences: Sequence[Experience]) -> list[Float32[np.ndarray, " tokens"]]:
@@ -238,7 +240,7 @@ class PolicyLearner(Learner):
             "step": self.step,
             "policy_version": self._policy_version,
             "fresh": self._fresh,
-            "gap": list(self._gap),
+            "gap": self._gap,
             "nonfinite_in_a_row": self._nonfinite_in_a_row,
             "weights": {name: weight.detach() for name, weight in self._parameters.items()},
             "moments": {name: dict(moments[w]) for name, w in self._parameters.items() if w in moments},
@@ -265,7 +267,7 @@ class PolicyLearner(Learner):
         self.step = int(state["step"])
         self._policy_version = int(state["policy_version"])
         self._fresh = bool(state["fresh"])
-        self._gap = (float(state["gap"][0]), float(state["gap"][1]))
+        self._gap = state["gap"]
         self._nonfinite_in_a_row = int(state["nonfinite_in_a_row"])
 
 

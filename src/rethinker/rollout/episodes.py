@@ -99,7 +99,7 @@ class Episodes:
         metrics = merge(sampled.metrics, _first_metrics(sampled.groups), _group_metrics(extended.groups))
         with self._stopwatch("verify"):
             own = spontaneous(sampled.groups, self._scorer, self._marker)
-        made = forced(extended.second_looks, responses=own.responses)
+        made = forced(extended.second_looks, sampled.groups)
         metrics |= second_look_metrics(own, made, kept=extended.kept)
         looked = sum(len(look.token_ids) - look.trigger_span[1] for look in extended.second_looks)
         metrics["tokens/generated"] = Mean(sum=sampled.tokens + looked)

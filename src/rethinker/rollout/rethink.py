@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rethinker.algo.forcing import TRIGGERS, eligible, forced_samples, keep, trigger_category, with_kept
+from rethinker.errors import ConfigError
 from rethinker.interfaces import Request, RolloutEngine, Sampling, Scorer
 from rethinker.models.vlm import VLM
 from rethinker.rollout.engine import generate
@@ -76,6 +77,11 @@ class Rethinker:
         self._triggers = {category: vlm.tokenize(TRIGGERS[category]) for category in self._categories}
         longest = max(len(ids) for ids in self._triggers.values())
         self._room = max_total_tokens - longest - sampling.max_tokens
+        if self._room <= 0:
+            raise ConfigError(
+                f"rethink.max_total_tokens={max_total_tokens} leaves no room for a first response beside a trigger of "
+                f"{longest} tokens and rethink.second_look.max_tokens={sampling.max_tokens}; raise the first"
+            )
 
     def extend(self, groups: Sequence[Group], episode: int) -> Extended:
         """Force, generate, verify, keep; groups come back in order."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from rethinker.interfaces import Scorer
 from rethinker.rewards.extract import final_answer
-from rethinker.types import Group, Mean, Metrics, Rethought, Rollout, Verdict
+from rethinker.types import Group, Mean, Metrics, Rethought, Rollout
 
 
 class Marker:
@@ -38,13 +37,15 @@ class SecondLooks:
     """Counts over a set of responses.
 
     Attributes:
-        responses: All of them.
-        rethought: Those that hold a marker.
+        responses: All of them; `right` those whose final answer is.
+        rethought: Those that look twice; `rethought_right` those of them whose final answer is right.
         answered: Of those, with a first answer: the four transitions below add up to it.
     """
 
     responses: int
+    right: int
     rethought: int
+    rethought_right: int
     wrong_to_right: int
     right_to_wrong: int
     kept_right: int
@@ -58,30 +59,40 @@ class SecondLooks:
 
 def spontaneous(groups: Iterable[Group], scorer: Scorer, marker: Marker) -> SecondLooks:
     """Count unforced second looks; first answers are verified like final ones."""
-    responses = rethought = 0
-    pending: list[tuple[Future[Verdict], bool]] = []
-    for problem, rollout in ((group.problem, rollout) for group in groups for rollout in group.rollouts):
-        responses += 1
-        before = marker.before(rollout.text)
-        if before is None:
-            continue
-        rethought += 1
-        if final_answer(before) is not None:
-            pending.append((scorer.submit(problem, before), rollout.verdict.correct))
-    return _counted(responses, rethought, [(first.result().correct, final) for first, final in pending])
+    pairs = [(group.problem, rollout) for group in groups for rollout in group.rollouts]
+    looks = [
+        (problem, rollout, before) for problem, rollout in pairs if (before := marker.before(rollout.text)) is not None
+    ]
+    pending = [
+        (scorer.submit(problem, before), rollout.verdict.correct)
+        for problem, rollout, before in looks
+        if final_answer(before) is not None
+    ]
+    return _counted(
+        [rollout for _, rollout in pairs],
+        [rollout for _, rollout, _ in looks],
+        [(first.result().correct, final) for first, final in pending],
+    )
 
 
-def forced(looks: Sequence[Rethought], *, responses: int) -> SecondLooks:
-    """Count forced second looks, kept or not, out of `responses` first responses."""
-    return _counted(responses, len(looks), [(look.first.verdict.correct, look.verdict.correct) for look in looks])
+def forced(looks: Sequence[Rethought], groups: Iterable[Group]) -> SecondLooks:
+    """Count forced second looks, kept or not, among the first responses of `groups`."""
+    firsts = [rollout for group in groups for rollout in group.rollouts]
+    answered = [look for look in looks if look.first.verdict.extracted is not None]
+    return _counted(firsts, looks, [(look.first.verdict.correct, look.verdict.correct) for look in answered])
 
 
 def second_look_metrics(own: SecondLooks, made: SecondLooks, *, kept: int) -> Metrics:
-    """`rethink/…` of one episode: shares of all first responses, `kept` of the forced ones."""
+    """`rethink/…` of one episode: shares of all first responses; of the forced looks, shares of those."""
     return {
         "rethink/spontaneous": Mean(sum=own.rethought, count=own.responses),
         "rethink/wrong_to_right": Mean(sum=own.wrong_to_right, count=own.responses),
         "rethink/right_to_wrong": Mean(sum=own.right_to_wrong, count=own.responses),
+        "rethink/stayed_right": Mean(sum=own.kept_right, count=own.responses),
+        "rethink/stayed_wrong": Mean(sum=own.kept_wrong, count=own.responses),
+        "rethink/unanswered": Mean(sum=own.rethought - own.answered, count=own.responses),
+        "rethink/accuracy_with": Mean(sum=own.rethought_right, count=own.rethought),
+        "rethink/accuracy_without": Mean(sum=own.right - own.rethought_right, count=own.responses - own.rethought),
         "rethink/forced": Mean(sum=made.rethought, count=made.responses),
         "rethink/forced_wrong_to_right": Mean(sum=made.wrong_to_right, count=made.rethought),
         "rethink/forced_right_to_wrong": Mean(sum=made.right_to_wrong, count=made.rethought),
@@ -89,10 +100,14 @@ def second_look_metrics(own: SecondLooks, made: SecondLooks, *, kept: int) -> Me
     }
 
 
-def _counted(responses: int, rethought: int, transitions: Sequence[tuple[bool, bool]]) -> SecondLooks:
+def _counted(
+    responses: Sequence[Rollout], looks: Sequence[Rollout], transitions: Sequence[tuple[bool, bool]]
+) -> SecondLooks:
     return SecondLooks(
-        responses=responses,
-        rethought=rethought,
+        responses=len(responses),
+        right=sum(rollout.verdict.correct for rollout in responses),
+        rethought=len(looks),
+        rethought_right=sum(look.verdict.correct for look in looks),
         wrong_to_right=transitions.count((False, True)),
         right_to_wrong=transitions.count((True, False)),
         kept_right=transitions.count((True, True)),

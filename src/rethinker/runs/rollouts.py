@@ -1,6 +1,6 @@
 """The record of what the model said: `rollouts/NNNNNN.jsonl.gz` per step, and every image once.
 
-    000021.jsonl.gz                one JSON object per response of the episode that began with step 21
+    000021.jsonl.gz                one JSON object per response of the batch of step 21, before replay
     images/<sha256 of file>.png    named in `image_ids`
 
 Bytes are bounded: the oldest steps go first, with the images that only they show.
@@ -52,7 +52,7 @@ class RolloutRecord:
         """Steps removed for lack of room by this process."""
 
     def write(self, step: int, experiences: Sequence[Experience]) -> None:
-        """Record the responses of the episode that begins with `step`, then make room.
+        """Record the responses of the raw batch of `step`, then make room.
 
         Raises:
             RunFolderError: the disk is full or the folder not writable.
