@@ -1,8 +1,8 @@
-"""Experiences to tensors: one row per prompt, [prompt | r1 | r2 …], so its tokens and images pass the model once.
+"""Experiences to tensors: one line of tokens, [p1 | p2 … | r1 | r2 …], where a prompt and its images stand once.
 
 Tensors are born here and live until the optimiser step. Each response sees its prompt and itself, never a sibling, and
-its positions start where the prompt's end, so a row equals separate forwards. An experience drawn several times stands
-once, its weights multiplied: the loss and its gradient are the same.
+its positions start where the prompt's end, so the line equals separate forwards (`packing.PackedLayout`). An experience
+drawn several times stands once, its weights multiplied: the loss and its gradient are the same.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
+from rethinker.learner.packing import PackedLayout
 from rethinker.models.vlm import VLM
 from rethinker.types import Experience, Prompt
-
-PAD = -1
-PROMPT = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -32,23 +30,24 @@ class Row:
 
     @property
     def length(self) -> int:
-        """Tokens of the packed row."""
+        """Tokens that pass the model."""
         return len(self.prompt.token_ids) + sum(len(e.rollout.token_ids) for e in self.experiences)
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Batch:
-    """A micro-batch on the device. "tokens" runs over the response tokens of all rows, in row order.
+    """A micro-batch on the device. "tokens" runs over the response tokens, by row and experience.
 
     Attributes:
-        segments: 0 for prompt tokens, 1, 2, … for a row's responses, -1 for padding.
-        sources: Flat index (row · length + column) of the position that predicts each response token.
+        input_ids: Prompts, then responses; as a batch of one for the model.
+        layout: Who sees whom.
+        sources: Index in the line of the position that predicts each response token.
         stale: True for samples of an earlier policy version than the update's.
     """
 
-    input_ids: Int[Tensor, "rows length"]
-    positions: Int[Tensor, "axes rows length"]
-    segments: Int[Tensor, "rows length"]
+    input_ids: Int[Tensor, "1 length"]
+    positions: Int[Tensor, "axes 1 length"]
+    layout: PackedLayout
     vision: dict[str, Tensor]
     sources: Int[Tensor, " tokens"]
     targets: Int[Tensor, " tokens"]
@@ -60,9 +59,14 @@ class Batch:
     stale: Bool[Tensor, " tokens"]
 
     @property
+    def slots(self) -> int:
+        """Places in attention's tables; everything else runs without padding."""
+        return self.layout.slots
+
+    @property
     def padding(self) -> int:
-        """Padded positions."""
-        return int((self.segments == PAD).sum())
+        """Those of them that hold no token."""
+        return self.layout.padding
 
 
 def rows(chosen: Sequence[Experience], *, share_prompts: bool = True) -> list[Row]:
@@ -81,17 +85,19 @@ def rows(chosen: Sequence[Experience], *, share_prompts: bool = True) -> list[Ro
 
 
 def micro_batches(packed: Sequence[Row], *, token_budget: int) -> list[list[Row]]:
-    """Split rows, sorted by length to pad little, so that rows × longest stays within the budget.
+    """Split rows, sorted by length so that attention pads little, into batches of at most `token_budget` tokens.
 
     A row longer than the budget is split between its responses; a single response is never split.
     """
     pieces = sorted((piece for row in packed for piece in _fit(row, token_budget)), key=lambda row: -row.length)
     batches: list[list[Row]] = []
+    room = 0
     for row in pieces:
-        if batches and (len(batches[-1]) + 1) * batches[-1][0].length <= token_budget:
-            batches[-1].append(row)
-        else:
-            batches.append([row])
+        if row.length > room:
+            batches.append([])
+            room = token_budget
+        batches[-1].append(row)
+        room -= row.length
     return batches
 
 
@@ -107,45 +113,56 @@ def _fit(row: Row, budget: int) -> list[Row]:
 
 
 def collate(packed: Sequence[Row], vlm: VLM, *, policy_version: int) -> Batch:
-    """Turn rows into a batch on the model's device, padded on the right.
+    """Turn rows into a batch on the model's device.
 
     Raises:
         ValueError: a response holds an id that is never sampled (an image placeholder, say).
     """
-    forbidden = np.array(vlm.forbidden_ids)
-    prompt_positions = [vlm.positions(row.prompt) for row in packed]
-    axes, length = max(len(p) for p in prompt_positions), max(row.length for row in packed)
-    ids = np.full((len(packed), length), vlm.pad_id, dtype=np.int64)
-    segments = np.full((len(packed), length), PAD, dtype=np.int64)
-    positions = np.zeros((axes, len(packed), length), dtype=np.int64)
-    sources: list[np.ndarray] = []
-    flat: list[tuple[Experience, int]] = []
-    for index, (row, placed) in enumerate(zip(packed, prompt_positions, strict=True)):
-        end = len(row.prompt.token_ids)
-        ids[index, :end], segments[index, :end] = row.prompt.token_ids, PROMPT
-        positions[:, index, :end] = placed.numpy()
-        start_position, last_of_prompt = int(placed.max()) + 1, index * length + end - 1
-        for number, (experience, times) in enumerate(zip(row.experiences, row.times, strict=True), start=1):
-            tokens = experience.rollout.token_ids
-            if np.isin(tokens, forbidden).any():
-                bad = sorted(set(tokens.tolist()) & set(vlm.forbidden_ids))
-                raise ValueError(f"a response to {row.prompt.problem_id} holds ids that are never sampled: {bad}")
-            begin, end = end, end + len(tokens)
-            ids[index, begin:end], segments[index, begin:end] = tokens, number
-            positions[:, index, begin:end] = start_position + np.arange(len(tokens))
-            sources.append(
-                np.concatenate([[last_of_prompt], index * length + np.arange(begin, end - 1)])[: len(tokens)]
-            )
-            flat.append((experience, times))
+    prompts = [row.prompt for row in packed]
+    flat = [pair for row in packed for pair in zip(row.experiences, row.times, strict=True)]
+    owners = [index for index, row in enumerate(packed) for _ in row.experiences]
+    responses = [experience.rollout.token_ids for experience, _ in flat]
+    _refuse_forbidden(responses, [prompts[owner] for owner in owners], vlm)
+    placed = [vlm.positions(prompt).numpy() for prompt in prompts]
+    starts = [int(positions.max()) + 1 for positions in placed]
+    axes = vlm.position_axes
+    after = [np.tile(starts[owner] + np.arange(len(ids)), (axes, 1)) for owner, ids in zip(owners, responses)]
     device = vlm.device
     return Batch(
-        input_ids=torch.from_numpy(ids).to(device),
-        positions=torch.from_numpy(positions).to(device),
-        segments=torch.from_numpy(segments).to(device),
-        vision=vlm.vision([row.prompt for row in packed]),
-        sources=torch.from_numpy(np.concatenate(sources)).to(device),
+        input_ids=torch.from_numpy(np.concatenate([*(prompt.token_ids for prompt in prompts), *responses]))[None].to(
+            device
+        ),
+        positions=torch.from_numpy(np.concatenate([*placed, *after], axis=1))[:, None].to(device),
+        layout=PackedLayout(
+            [len(prompt.token_ids) for prompt in prompts],
+            [len(ids) for ids in responses],
+            owners,
+            dtype=vlm.module.dtype,
+            device=device,
+        ),
+        vision=vlm.vision(prompts),
+        sources=torch.from_numpy(_sources(prompts, responses, owners)).to(device),
         **_tokens(flat, device, policy_version),
     )
+
+
+def _refuse_forbidden(responses: Sequence[Int64[np.ndarray, " tokens"]], prompts: Sequence[Prompt], vlm: VLM) -> None:
+    forbidden = set(vlm.forbidden_ids)
+    for ids, prompt in zip(responses, prompts, strict=True):
+        if bad := forbidden.intersection(ids.tolist()):
+            raise ValueError(f"a response to {prompt.problem_id} holds ids that are never sampled: {sorted(bad)}")
+
+
+def _sources(
+    prompts: Sequence[Prompt], responses: Sequence[Int64[np.ndarray, " tokens"]], owners: Sequence[int]
+) -> Int64[np.ndarray, " tokens"]:
+    """The first token of a response is predicted at its prompt's last token, each other one at the token before it."""
+    last_of_prompt = np.cumsum([len(prompt.token_ids) for prompt in prompts]) - 1
+    lengths = np.array([len(ids) for ids in responses])
+    firsts = np.cumsum(lengths) - lengths
+    sources = last_of_prompt[-1] + np.arange(lengths.sum())
+    sources[firsts] = last_of_prompt[np.array(owners)]
+    return sources
 
 
 def _tokens(flat: Sequence[tuple[Experience, int]], device: torch.device, version: int) -> dict[str, Tensor]:
@@ -167,16 +184,3 @@ def _tokens(flat: Sequence[tuple[Experience, int]], device: torch.device, versio
         "sampled": joined([~e.rollout.forced for e, _ in flat]),
         "stale": spread([e.rollout.policy_version < version for e, _ in flat], np.bool_),
     }
-
-
-def attention_mask(segments: Int[Tensor, "rows length"], dtype: torch.dtype) -> Float[Tensor, "rows 1 length length"]:
-    """Float mask of packed rows: causal, and only towards the prompt and one's own response.
-
-    Padding may look at itself, so that no row of the softmax is empty.
-    """
-    length = segments.shape[1]
-    queries, keys = segments[:, :, None], segments[:, None, :]
-    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
-    allowed = causal & ((keys == queries) | ((keys == PROMPT) & (queries != PAD)))
-    mask = torch.zeros(allowed.shape, dtype=dtype, device=segments.device)
-    return mask.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]

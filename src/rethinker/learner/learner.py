@@ -278,5 +278,5 @@ def _token_metrics(batch: Batch, term: PolicyTerm, entropy: Tensor, sampled: Ten
         "policy/ratio_mean": Mean(sum=float(term.ratio[sampled].sum()), count=count),
         "policy/clip_fraction": Mean(sum=float(term.clipped[sampled].sum()), count=count),
         "policy/entropy": Mean(sum=float(entropy[sampled].sum()), count=count),
-        "tokens/padding": Mean(sum=batch.padding, count=batch.segments.numel()),
+        "tokens/padding": Mean(sum=batch.padding, count=batch.slots),
     }

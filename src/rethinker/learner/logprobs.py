@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from rethinker.learner.collate import Batch, attention_mask
+from rethinker.learner.collate import Batch
 from rethinker.models.vlm import VLM
 
 _CHUNK_SCORES = 16_000_000
@@ -23,9 +23,8 @@ def token_logprobs(vlm: VLM, batch: Batch) -> tuple[Float[Tensor, " tokens"], Fl
 
     The entropy carries no gradient.
     """
-    mask = attention_mask(batch.segments, vlm.module.dtype)
-    hidden = vlm.hidden(batch.input_ids, positions=batch.positions, mask=mask, vision=batch.vision)
-    picked = hidden.flatten(0, 1)[batch.sources]
+    hidden = vlm.hidden(batch.input_ids, positions=batch.positions, layout=batch.layout, vision=batch.vision)
+    picked = hidden[0].index_select(0, batch.sources)
     rows = max(1, _CHUNK_SCORES // vlm.vocabulary)
     if len(picked) <= rows:
         return _score(vlm, picked, batch.targets)

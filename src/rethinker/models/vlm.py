@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rethinker.errors import DataError
+from rethinker.models.attention import Layout, use_layouts
 from rethinker.models.templates import Template, messages
 from rethinker.types import Problem, Prompt
 
@@ -34,6 +35,7 @@ class VLM:
     """
 
     def __init__(self, module: Any, processor: Any, *, pixel_cache_bytes: int = 256_000_000) -> None:
+        use_layouts(module)
         self.module = module
         self.processor = processor
         self.tokenizer = processor.tokenizer
@@ -140,14 +142,18 @@ class VLM:
         input_ids: Int[Tensor, "batch length"],
         *,
         positions: Int[Tensor, "axes batch length"],
-        mask: Tensor | None,
+        mask: Float[Tensor, "batch 1 length keys"] | None = None,
+        layout: Layout | None = None,
         vision: dict[str, Tensor],
         cache: Any = None,
     ) -> Float[Tensor, "batch length width"]:
-        """Final hidden states; `mask` is a float mask (batch, 1, length, keys) that is added to attention scores."""
+        """Final hidden states; who sees whom is said by a layout, or by a float mask added to the attention scores."""
+        if layout is not None:
+            mask = torch.zeros(1, 1, 1, 1)  # never read: a mask of four axes keeps the model from making one
         output = self.module.model(
             input_ids=input_ids,
             attention_mask=mask,
+            layout=layout,
             position_ids=positions if len(positions) > 1 else positions[0],
             past_key_values=cache,
             use_cache=cache is not None,

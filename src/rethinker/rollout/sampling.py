@@ -58,8 +58,8 @@ def _inverse_cdf(
     probabilities: Float[Tensor, "rows vocabulary"], draws: Float[Tensor, " rows"]
 ) -> Int[Tensor, " rows"]:
     """The first id whose cumulative (unnormalised) probability exceeds the draw; never one of probability 0."""
-    cumulative = probabilities.double().cumsum(-1)
-    targets = (draws.double() * cumulative[:, -1])[:, None]
-    picked = torch.searchsorted(cumulative, targets, right=True)[:, 0]
-    last = (probabilities > 0).int().cumsum(-1).argmax(-1)
-    return torch.minimum(picked, last)
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
+    total = cumulative[:, -1:]
+    # Rounding could lift a draw of nearly 1 to the total itself, beyond the last id that has a probability.
+    targets = torch.minimum(draws.double()[:, None] * total, total.nextafter(torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, targets, right=True)[:, 0]

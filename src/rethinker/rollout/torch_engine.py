@@ -1,7 +1,7 @@
 """The torch engine: samples in the process, on the learner's own module. Correct first; vLLM is the engine for speed.
 
 Requests are admitted in waves. A wave prefills each request once (prompt and prefix, its images through the vision
-tower once), gives the cache to its samples, and decodes all rows together; finished rows leave the batch.
+tower once), and its samples decode on that one cache, all rows of the wave together; finished rows leave the batch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ class _Wave:
     requests: list[Request]
     owners: list[tuple[int, int]]
     cache: SiblingCache
-    visible: Bool[Tensor, "rows capacity"]
     next_position: Int[Tensor, " rows"]
     scores: Float[Tensor, "rows vocabulary"]
     draws: Float[Tensor, "rows tokens"]
@@ -128,8 +127,8 @@ class TorchEngine(RolloutEngine):
     def _prefill(self, requests: list[Request]) -> _Wave:
         """Read each request once, padded on the left, then give each sample its own row."""
         ids, positions, visible = self._inputs(requests)
-        width, most = ids.shape[1], requests[0].sampling.max_tokens
-        cache = SiblingCache(layers=self.vlm.text_layers, capacity=width + most)
+        most = requests[0].sampling.max_tokens
+        cache = SiblingCache(layers=self.vlm.text_layers)
         hidden = self.vlm.hidden(
             ids,
             positions=positions,
@@ -139,14 +138,12 @@ class TorchEngine(RolloutEngine):
         )
         owners = [(index, sample) for index, request in enumerate(requests) for sample in range(len(request.seeds))]
         rows = torch.tensor([index for index, _ in owners], device=ids.device)
-        cache.pick(rows)
-        grown = torch.cat([visible, visible.new_ones(len(requests), most)], dim=1)
+        cache.share(rows, visible, dtype=hidden.dtype, capacity=most)
         drawn = np.concatenate([uniforms(request.seeds, most) for request in requests])
         return _Wave(
             requests=requests,
             owners=owners,
             cache=cache,
-            visible=grown[rows],
             next_position=(positions[:, :, -1].amax(0) + 1)[rows],
             scores=self.vlm.logits(hidden[:, -1])[rows],
             draws=torch.from_numpy(drawn).to(ids.device),
@@ -214,13 +211,10 @@ class TorchEngine(RolloutEngine):
     def _forward(self, wave: _Wave) -> None:
         """Run the last tokens through the model."""
         positions = wave.next_position + wave.sampled - 1
-        columns = wave.cache.get_seq_length() + 1
-        mask = torch.zeros(wave.visible.shape[0], 1, 1, columns, dtype=self.vlm.module.dtype, device=positions.device)
-        mask.masked_fill_(~wave.visible[:, None, None, :columns], torch.finfo(mask.dtype).min)
         hidden = self.vlm.hidden(
             wave.token_ids[:, wave.sampled - 1 : wave.sampled],
             positions=positions.expand(self.vlm.position_axes, -1)[..., None],
-            mask=mask,
+            layout=wave.cache,
             vision={},
             cache=wave.cache,
         )
@@ -232,7 +226,7 @@ def _drop(wave: _Wave) -> None:
     rows = wave.alive.nonzero()[:, 0]
     wave.owners = [wave.owners[row] for row in rows.tolist()]
     wave.cache.pick(rows)
-    for name in ("visible", "next_position", "draws", "token_ids", "logprobs", "alive"):
+    for name in ("next_position", "draws", "token_ids", "logprobs", "alive"):
         setattr(wave, name, getattr(wave, name)[rows])
 
 

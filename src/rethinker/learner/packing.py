@@ -1,0 +1,135 @@
+"""How a packed batch attends: each prompt to itself, each response to its prompt and to itself.
+
+A packed batch is one line of tokens without padding: all prompts, then all responses. Everything but attention runs on
+that line. Attention needs tables, so its tokens are spread into one row per prompt and one row per response, padded
+there alone, and gathered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from rethinker.models.attention import Layout
+
+
+class _Table:
+    """Rows of unequal length laid end to end, and the same rows padded on the right to the longest."""
+
+    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
+        sizes = np.array(lengths)
+        self.rows, self.width = len(sizes), int(sizes.max())
+        filled = np.arange(self.width) < sizes[:, None]
+        line = np.zeros(filled.shape, dtype=np.int64)  # padding repeats the first token; no query sees it
+        line[filled] = np.arange(sizes.sum())
+        self.filled = torch.from_numpy(filled).to(device)
+        self._line = torch.from_numpy(line.ravel()).to(device)
+        self._places = torch.from_numpy(np.flatnonzero(filled)).to(device)
+        self._padding = None if filled.all() else torch.from_numpy(~filled.ravel()[:, None]).to(device)
+
+    def spread(self, line: Float[Tensor, "tokens heads width"]) -> Float[Tensor, "rows columns heads width"]:
+        """From the line to the table."""
+        flat: Tensor = _Pick.apply(line.flatten(1), self._line, self._places, None)
+        return flat.view(self.rows, self.width, *line.shape[1:])
+
+    def gather(self, table: Float[Tensor, "rows columns heads width"]) -> Float[Tensor, "tokens heads width"]:
+        """From the table to the line; padding is left behind."""
+        flat: Tensor = _Pick.apply(table.flatten(0, 1).flatten(1), self._places, self._line, self._padding)
+        return flat.view(-1, *table.shape[2:])
+
+
+class _Pick(torch.autograd.Function):
+    """Index rows where the way back is known: its gradient indexes too, and nothing is added up."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, index: Int[Tensor, " picked"], back: Int[Tensor, " rows"], unpicked: Tensor | None
+    ) -> Tensor:
+        ctx.back, ctx.unpicked = back, unpicked
+        return rows.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        found = gradient.index_select(0, ctx.back)
+        return found if ctx.unpicked is None else found.masked_fill_(ctx.unpicked, 0), None, None, None
+
+
+class PackedLayout(Layout):
+    """Attention of one packed batch.
+
+    Args:
+        prompts: Length of each prompt.
+        responses: Length of each response.
+        owners: Index of each response's prompt.
+    """
+
+    def __init__(
+        self,
+        prompts: Sequence[int],
+        responses: Sequence[int],
+        owners: Sequence[int],
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self._prompts, self._responses = _Table(prompts, device), _Table(responses, device)
+        self._owners = torch.tensor(owners, device=device)
+        self._cut = int(sum(prompts))
+        self._bias = self._response_bias(dtype)
+
+    @property
+    def slots(self) -> int:
+        """Places in both tables."""
+        return self._prompts.filled.numel() + self._responses.filled.numel()
+
+    @property
+    def padding(self) -> int:
+        """Places in both tables that hold no token."""
+        return self.slots - int(self._prompts.filled.sum()) - int(self._responses.filled.sum())
+
+    def _response_bias(self, dtype: torch.dtype) -> Float[Tensor, "responses 1 width keys"]:
+        """0 where a response token sees a key of [prompt | response], the type's minimum elsewhere."""
+        rows, width = self._responses.rows, self._responses.width
+        on_prompt = self._prompts.filled[self._owners][:, None].expand(-1, width, -1)
+        causal = torch.ones(width, width, dtype=torch.bool, device=on_prompt.device).tril()
+        seen = torch.cat([on_prompt, causal.expand(rows, -1, -1)], dim=-1)
+        bias = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+        return bias.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
+
+    def attend(
+        self,
+        layer: int,  # noqa: ARG002
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        scaling: float,
+    ) -> Float[Tensor, "1 tokens heads width"]:
+        """Two attentions: prompts are causal; a response has its prompt's keys before its own."""
+        (prompt_q, response_q), (prompt_k, response_k), (prompt_v, response_v) = (
+            self._split(states) for states in (query, key, value)
+        )
+        prompts = scaled_dot_product_attention(
+            prompt_q, prompt_k, prompt_v, is_causal=True, scale=scaling, enable_gqa=True
+        )
+        responses = scaled_dot_product_attention(
+            response_q,
+            torch.cat([prompt_k.index_select(0, self._owners), response_k], dim=2),
+            torch.cat([prompt_v.index_select(0, self._owners), response_v], dim=2),
+            attn_mask=self._bias,
+            scale=scaling,
+            enable_gqa=True,
+        )
+        line = (self._prompts.gather(prompts.transpose(1, 2)), self._responses.gather(responses.transpose(1, 2)))
+        return torch.cat(line)[None]
+
+    def _split(self, states: Float[Tensor, "1 heads tokens width"]) -> tuple[Tensor, Tensor]:
+        """Prompts and responses as tables, (rows, heads, columns, width) each."""
+        prompts, responses = states[0].transpose(0, 1).split([self._cut, states.shape[2] - self._cut])
+        return self._prompts.spread(prompts).transpose(1, 2), self._responses.spread(responses).transpose(1, 2)
