@@ -20,7 +20,7 @@ class WarmupConfig(Section):
     """The prompt of the examples."""
     examples: Count = 64
     """Examples per update."""
-    perception_steps: Natural = 1300
+    perception_steps: Natural = 900
     """Updates on worked answers alone: perception is the slow part."""
     perception_lr: Positive = 3e-3
     """Peak rate of Muon in the first phase."""

@@ -58,7 +58,7 @@ class WarmupPlan:
     mixture: tuple[tuple[str, int], ...] = (("counting", 1), ("bars", 1), ("spatial", 1))
     template: Template = "plain"
     examples: int = 64
-    perception_steps: int = 1300
+    perception_steps: int = 900
     perception_lr: float = 3e-3
     habit_steps: int = 250
     habit_lr: float = 6e-4
