@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from tests import plain
 from tests.learner.given import experience
 

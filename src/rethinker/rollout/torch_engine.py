@@ -73,6 +73,7 @@ class TorchEngine(RolloutEngine):
                 raise ValueError(f"request {request.id} asks for {asked}; both must be at least 1")
         self._waiting.extend(requests)
 
+    @torch.inference_mode()
     def cancel(self, request_id: str) -> None:
         """Forget a request, waiting or decoding."""
         self._waiting = deque(request for request in self._waiting if request.id != request_id)
@@ -80,6 +81,8 @@ class TorchEngine(RolloutEngine):
             for row, (owner, _) in enumerate(self._wave.owners):
                 if self._wave.requests[owner].id == request_id:
                     self._wave.alive[row] = False
+            if not bool(self._wave.alive.any()):
+                self._wave = None
 
     def load_weights(self, weights: Iterator[tuple[str, Tensor]], version: int) -> None:  # noqa: ARG002
         """Take the version; the weights are the learner's own tensors and need no copy."""
