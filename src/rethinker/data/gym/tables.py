@@ -68,9 +68,9 @@ class Tables(Family):
         """Draw names, numbers and a question."""
         spec = _LEVELS[level - 1]
         ask = pick(rng, spec.asks)
-        table = _Table(
-            order(rng, _PEOPLE, spec.rows), tuple(wholes(rng, 1, spec.top, len(_DAYS)) for _ in range(spec.rows))
-        )
+        cells = wholes(rng, 1, spec.top, spec.rows * len(_DAYS))
+        rows = tuple(cells[start : start + len(_DAYS)] for start in range(0, len(cells), len(_DAYS)))
+        table = _Table(order(rng, _PEOPLE, spec.rows), rows)
         if ask == "most":
             return _most(rng, table)
         question, work, answer = _question(ask, table, whole(rng, 0, spec.rows - 1), order(rng, range(len(_DAYS)), 2))
