@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from rethinker.data.gym.canvas import FAINT, INK, Canvas, Colour
+from rethinker.data.gym.canvas import FAINT, INK, Canvas, Colour, Point
 from rethinker.data.gym.draws import order, pick, whole, wholes
 from rethinker.data.gym.options import Options, options
 from rethinker.data.gym.scene import Family, Scene, Sketch
@@ -15,7 +16,7 @@ from rethinker.types import Image
 
 _PEOPLE = ("Ann", "Ben", "Eve", "Ida", "Max", "Tom")
 _DAYS = ("Mon", "Tue", "Wed")
-_ROW, _COLUMN = 28, 42
+_ROW, _COLUMN, _SIZE = 28, 42, 12
 _HEAD: Colour = (236, 239, 245)
 
 
@@ -32,16 +33,10 @@ class _Table:
         return " ".join(f"{name}: {', '.join(map(str, row))}." for name, row in zip(self.people, self.rows))
 
     def paint(self) -> Image:
-        width, height = (len(_DAYS) + 1) * _COLUMN, (len(self.rows) + 1) * _ROW
-        canvas = Canvas(width, height)
-        canvas.box(0, 0, width, _ROW, _HEAD)
-        canvas.box(0, 0, _COLUMN, height, _HEAD)
-        for line in range(1, len(self.rows) + 1):
-            canvas.line([(0, line * _ROW), (width, line * _ROW)], INK if line == 1 else FAINT)
-        canvas.line([(_COLUMN, 0), (_COLUMN, height)], INK)
-        for number, cells in enumerate((("", *_DAYS), *((name, *row) for name, row in zip(self.people, self.rows)))):
-            for place, cell in enumerate(cells):
-                canvas.text(((place + 0.5) * _COLUMN, (number + 0.5) * _ROW), str(cell), 12)
+        canvas = _ground(len(self.rows)).copy()
+        for number, (name, row) in enumerate(zip(self.people, self.rows), start=1):
+            for place, cell in enumerate((name, *row)):
+                canvas.text(_middle(place, number), str(cell), _SIZE)
         return canvas.image()
 
 
@@ -131,3 +126,22 @@ def _sketch(table: _Table, question: str, work: str, answer: str, listed: Option
 
 def _sum(numbers: tuple[int, ...]) -> tuple[str, int]:
     return f"{'+'.join(map(str, numbers))}={sum(numbers)}", sum(numbers)
+
+
+@functools.cache
+def _ground(rows: int) -> Canvas:
+    """An empty table with the days at its head."""
+    width, height = (len(_DAYS) + 1) * _COLUMN, (rows + 1) * _ROW
+    canvas = Canvas(width, height)
+    canvas.box(0, 0, width, _ROW, _HEAD)
+    canvas.box(0, 0, _COLUMN, height, _HEAD)
+    for line in range(1, rows + 1):
+        canvas.line([(0, line * _ROW), (width, line * _ROW)], INK if line == 1 else FAINT)
+    canvas.line([(_COLUMN, 0), (_COLUMN, height)], INK)
+    for place, day in enumerate(_DAYS, start=1):
+        canvas.text(_middle(place, 0), day, _SIZE)
+    return canvas
+
+
+def _middle(column: int, row: int) -> Point:
+    return ((column + 0.5) * _COLUMN, (row + 0.5) * _ROW)
