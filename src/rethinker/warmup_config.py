@@ -24,13 +24,13 @@ class WarmupConfig(Section):
     """Updates on worked answers alone: perception is the slow part."""
     perception_lr: Positive = 3e-3
     """Peak rate of Muon in the first phase."""
-    habit_steps: Natural = 250
+    habit_steps: Natural = 400
     """Updates on the mixture of styles: the habits of a base that thinks fast."""
-    habit_lr: Positive = 6e-4
+    habit_lr: Positive = 2e-3
     """Peak rate of Muon in the second phase."""
-    direct_share: Share = 0.5
+    direct_share: Share = 0.55
     """Direct answers among the habit examples."""
-    second_look_share: Share = 0.3
+    second_look_share: Share = 0.38
     """Second looks among them; the rest are worked answers."""
     trigger_share: Share = 0.1
     """Of the second looks, those whose trigger is learned too: what makes the base look twice by itself, rarely."""

@@ -60,10 +60,10 @@ class WarmupPlan:
     examples: int = 64
     perception_steps: int = 900
     perception_lr: float = 3e-3
-    habit_steps: int = 250
-    habit_lr: float = 6e-4
-    direct_share: float = 0.5
-    second_look_share: float = 0.3
+    habit_steps: int = 400
+    habit_lr: float = 2e-3
+    direct_share: float = 0.55
+    second_look_share: float = 0.38
     trigger_share: float = 0.1
     micro_batch_tokens: int = 16_384
 
