@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rethinker.doctor import MISSING_OPERATOR
-from rethinker.errors import Interrupted, RethinkerError
+from rethinker.errors import ConfigError, Interrupted, RethinkerError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -90,6 +90,8 @@ def _train(parsed: argparse.Namespace) -> None:
     files, overrides = _split(parsed.recipe)
     if parsed.resume is not None:
         resume(parsed.resume, files, overrides)
+    elif not files:
+        raise ConfigError("rethinker train needs a recipe: rethinker train recipes/tiny.yaml, or --resume RUN")
     else:
         start(files, overrides)
 
