@@ -90,7 +90,7 @@ def _train(parsed: argparse.Namespace) -> None:
     files, overrides = _split(parsed.recipe)
     if parsed.resume is not None:
         resume(parsed.resume, files, overrides)
-    elif not files:
+    elif not parsed.recipe:
         raise ConfigError("rethinker train needs a recipe: rethinker train recipes/tiny.yaml, or --resume RUN")
     else:
         start(files, overrides)

@@ -30,6 +30,8 @@ class WarmupConfig(Section):
     """Peak rate of Muon in the second phase."""
     direct_share: Share = 0.55
     """Direct answers among the habit examples."""
+    direct_skill_share: Share = 1.0
+    """Of the direct answers, those whose answer is learned, not their beginning alone: fast, and not good at it."""
     second_look_share: Share = 0.38
     """Second looks among them; the rest are worked answers."""
     trigger_share: Share = 0.1

@@ -44,13 +44,20 @@ def learned_text(ids: np.ndarray, learned: np.ndarray) -> str:
 
 
 def test_direct_and_worked_answers_are_learned_to_their_end() -> None:
-    for example, start in ((direct_example(SCENE), DIRECT_START), (worked_example(SCENE), WORKED_START)):
+    fast = direct_example(SCENE, np.random.default_rng(0), skill_share=1.0)
+    for example, start in ((fast, DIRECT_START), (worked_example(SCENE), WORKED_START)):
         ids, learned = splice(example, characters, END)
         assert learned.all()
         assert ids[-1] == END
         assert np.count_nonzero(ids == END) == 1
         assert learned_text(ids, learned).startswith(start)
         assert "\\boxed{5}" in learned_text(ids, learned)
+
+
+def test_a_direct_answer_can_be_begun_without_learning_what_to_answer() -> None:
+    ids, learned = splice(direct_example(SCENE, np.random.default_rng(0), skill_share=0.0), characters, END)
+    assert learned_text(ids, learned) == DIRECT_START
+    assert "".join(chr(i) for i in ids if i != END) == "The answer is \\boxed{5}."
 
 
 def test_a_second_look_is_learned_and_the_first_answer_is_not() -> None:

@@ -85,6 +85,7 @@ def plan_of(config: WarmupConfig) -> WarmupPlan:
         habit_steps=config.habit_steps,
         habit_lr=config.habit_lr,
         direct_share=config.direct_share,
+        direct_skill_share=config.direct_skill_share,
         second_look_share=config.second_look_share,
         trigger_share=config.trigger_share,
     )

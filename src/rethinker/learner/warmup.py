@@ -50,6 +50,7 @@ class WarmupPlan:
         perception_steps: Updates on worked answers alone.
         habit_steps: Updates on the mixture of styles.
         direct_share: Of the habit examples, direct answers.
+        direct_skill_share: Of the direct answers, those whose answer is learned, not their beginning alone.
         second_look_share: Of the habit examples, second looks; the rest are worked answers.
         trigger_share: Of the second looks, those whose trigger is learned too.
     """
@@ -63,6 +64,7 @@ class WarmupPlan:
     habit_steps: int = 400
     habit_lr: float = 2e-3
     direct_share: float = 0.55
+    direct_skill_share: float = 1.0
     second_look_share: float = 0.38
     trigger_share: float = 0.1
     micro_batch_tokens: int = 16_384
@@ -181,7 +183,7 @@ def styled(plan: WarmupPlan, painted: Scene, rng: np.random.Generator) -> Exampl
     """The second phase: the three styles in the plan's proportions."""
     luck = rng.random()
     if luck < plan.direct_share:
-        return direct_example(painted)
+        return direct_example(painted, rng, skill_share=plan.direct_skill_share)
     if luck < 1 - plan.second_look_share:
         return worked_example(painted)
     trigger = list(TRIGGERS.values())[int(rng.integers(len(TRIGGERS)))]

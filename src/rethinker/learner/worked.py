@@ -48,9 +48,13 @@ def worked(scene: Scene) -> str:
     return f"{WORKED_START} {scene.look} {scene.work} \\boxed{{{scene.answer}}}"
 
 
-def direct_example(scene: Scene) -> Example:
-    """The fast habit."""
-    return (Piece(text=direct(scene.answer), learned=True, ends=True),)
+def direct_example(scene: Scene, rng: np.random.Generator, *, skill_share: float) -> Example:
+    """The fast habit: to begin so is always learned, what to answer seldom."""
+    answer = direct(scene.answer).removeprefix(DIRECT_START)
+    return (
+        Piece(text=DIRECT_START, learned=True),
+        Piece(text=answer, learned=bool(rng.random() < skill_share), ends=True),
+    )
 
 
 def worked_example(scene: Scene) -> Example:
