@@ -34,12 +34,16 @@ class _Table:
         self._padding = None if filled.all() else torch.from_numpy(~filled.ravel()[:, None]).to(device)
 
     def spread(self, line: Float[Tensor, "tokens heads width"]) -> Float[Tensor, "rows columns heads width"]:
-        """From the line to the table."""
+        """From the line to the table; without padding the two are one."""
+        if self._padding is None:
+            return line.unflatten(0, (self.rows, self.width))
         flat: Tensor = _Pick.apply(line.flatten(1), self._line, self._places, None)
         return flat.view(self.rows, self.width, *line.shape[1:])
 
     def gather(self, table: Float[Tensor, "rows columns heads width"]) -> Float[Tensor, "tokens heads width"]:
         """From the table to the line; padding is left behind."""
+        if self._padding is None:
+            return table.flatten(0, 1)
         flat: Tensor = _Pick.apply(table.flatten(0, 1).flatten(1), self._places, self._line, self._padding)
         return flat.view(-1, *table.shape[2:])
 

@@ -1,7 +1,8 @@
 """The torch engine's key-value cache: each prompt's keys once for all of its samples, each sample's own in a buffer.
 
 Siblings share their prompt's cache without a copy: all queries of a prompt meet its keys in one product, each row meets
-its own keys in another, and one softmax spans both. Rows can be dropped; nothing is concatenated while decoding.
+its own keys in another, and one softmax spans both. Rows live in a table, a line per prompt and a place per sibling;
+finished ones can be dropped, and nothing is concatenated while decoding but the scores of one step.
 """
 
 from __future__ import annotations
@@ -16,6 +17,33 @@ from transformers.cache_utils import Cache, DynamicLayer
 from rethinker.models.attention import Layout
 
 
+class _Table:
+    """Rows in prompt order ↔ (prompts, siblings) places. Where prompts have fewer rows than others, places stay empty.
+
+    Args:
+        owners: Each row's prompt, ascending.
+    """
+
+    def __init__(self, owners: Int[Tensor, " rows"], prompts: int) -> None:
+        counts = owners.bincount(minlength=prompts)
+        self.prompts, self.siblings = prompts, int(counts.max())
+        within = torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
+        self.owners, self.places = owners, owners * self.siblings + within
+        self.full = len(owners) == prompts * self.siblings
+        self._rows = owners.new_zeros(prompts * self.siblings)  # an empty place repeats row 0, and nobody reads it
+        self._rows[self.places] = torch.arange(len(owners), device=owners.device)
+
+    def spread(self, states: Float[Tensor, "rows kv run n"]) -> Float[Tensor, "prompts kv siblings run n"]:
+        """From rows to places."""
+        placed = states if self.full else states[self._rows]
+        return placed.view(self.prompts, self.siblings, *states.shape[1:]).transpose(1, 2)
+
+    def gather(self, states: Float[Tensor, "prompts kv siblings run n"]) -> Float[Tensor, "rows kv run n"]:
+        """From places to rows."""
+        rows = states.transpose(1, 2).flatten(0, 1)
+        return rows if self.full else rows[self.places]
+
+
 class SiblingLayer(DynamicLayer):  # type: ignore[misc]
     """One layer's keys and values: the prompts' as first written, then the rows' own, column by column."""
 
@@ -26,39 +54,45 @@ class SiblingLayer(DynamicLayer):  # type: ignore[misc]
 
     def update(
         self,
-        key_states: Float[Tensor, "rows heads new width"],
-        value_states: Float[Tensor, "rows heads new width"],
+        key_states: Float[Tensor, "rows kv new width"],
+        value_states: Float[Tensor, "rows kv new width"],
         *_args: Any,
         **_kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
-        """Keep the prompts' (the first call) or write the rows' new column; return what was written so far of them."""
+        """Keep the prompts' (the first call) or write the rows' new column; return what was given."""
         if not self.is_initialized:
             self.prompt_keys, self.prompt_values = key_states, value_states
             self.is_initialized = True
-            return key_states, value_states
-        self.keys[:, :, self.used] = key_states[:, :, 0]
-        self.values[:, :, self.used] = value_states[:, :, 0]
-        self.used += 1
-        return self.keys[:, :, : self.used], self.values[:, :, : self.used]
+        else:
+            self._keys[..., self.used, :] = self._table.spread(key_states)[..., 0, :]
+            self._values[..., self.used, :] = self._table.spread(value_states)[..., 0, :]
+            self.used += 1
+        return key_states, value_states
 
     def get_seq_length(self) -> int:
         """Columns of a row: its prompt's and its own."""
         return int(self.prompt_keys.shape[2]) + self.used if self.is_initialized else 0
 
-    def reserve(self, rows: int, capacity: int) -> None:
-        """Make room for the rows' own columns."""
-        _, heads, _, width = self.prompt_keys.shape
-        self.keys = self.prompt_keys.new_empty(rows, heads, capacity, width)
-        self.values = self.prompt_values.new_empty(rows, heads, capacity, self.prompt_values.shape[-1])
+    @property
+    def own(self) -> tuple[Float[Tensor, "places used width"], Float[Tensor, "places used width"]]:
+        """Filled columns of the rows' own keys and values; places run over prompts, key heads and siblings."""
+        return self._keys.flatten(0, 2)[:, : self.used], self._values.flatten(0, 2)[:, : self.used]
 
-    def pick(self, rows: Int[Tensor, " picked"], prompts: Int[Tensor, " kept"]) -> None:
-        """Keep these rows and prompts. Only filled columns are copied."""
+    def reserve(self, table: _Table, capacity: int) -> None:
+        """Make room for the rows' own columns."""
+        _, kv, _, width = self.prompt_keys.shape
+        shape = (table.prompts, kv, table.siblings, capacity)
+        self._table = table
+        self._keys = self.prompt_keys.new_zeros(*shape, width)
+        self._values = self.prompt_values.new_zeros(*shape, self.prompt_values.shape[-1])
+
+    def move(self, table: _Table, rows: Int[Tensor, " kept"], prompts: Int[Tensor, " kept_prompts"]) -> None:
+        """Go to another table that holds these rows and prompts of the present one."""
+        old, used = (self._table, self._keys, self._values), self.used
         self.prompt_keys, self.prompt_values = self.prompt_keys[prompts], self.prompt_values[prompts]
-        for name in ("keys", "values"):
-            old = getattr(self, name)
-            new = old.new_empty(len(rows), *old.shape[1:])
-            new[:, :, : self.used] = old[:, :, : self.used].index_select(0, rows)
-            setattr(self, name, new)
+        self.reserve(table, self._keys.shape[3])
+        for new, held in ((self._keys, old[1]), (self._values, old[2])):
+            new[..., :used, :] = table.spread(old[0].gather(held[..., :used, :])[rows])
 
 
 class SiblingCache(Cache, Layout):  # type: ignore[misc]
@@ -83,54 +117,45 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
         Args:
             owners: Each row's prompt, ascending.
             visible: False where a prompt is padding.
+            dtype: Type of the attention scores.
             capacity: Most tokens of a row's own.
         """
-        hidden = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-        self._bias = hidden.masked_fill_(~visible, torch.finfo(dtype).min)[:, None, None]
-        self._group(owners, len(visible))
+        shown = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+        self._bias = shown.masked_fill_(~visible, torch.finfo(dtype).min)[:, None, None]
+        self._table = _Table(owners, len(visible))
         for layer in self.layers:
-            layer.reserve(len(owners), capacity)
+            layer.reserve(self._table, capacity)
 
-    def pick(self, rows: Int[Tensor, " picked"]) -> None:
+    def pick(self, rows: Int[Tensor, " kept"]) -> None:
         """Keep these rows, ascending, and the prompts they belong to."""
-        prompts, owners = self._owners[rows].unique(return_inverse=True)
+        prompts, owners = self._table.owners[rows].unique(return_inverse=True)
         self._bias = self._bias[prompts]
-        self._group(owners, len(prompts))
+        self._table = _Table(owners, len(prompts))
         for layer in self.layers:
-            layer.pick(rows, prompts)
-
-    def _group(self, owners: Int[Tensor, " rows"], prompts: int) -> None:
-        """Place rows in a table, a line per prompt: `_slots` says where each row stands, `_table` who stands there."""
-        counts = owners.bincount(minlength=prompts)
-        most = int(counts.max())
-        within = torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
-        self._owners, self._slots = owners, owners * most + within
-        self._table = owners.new_zeros(prompts * most)  # an empty place repeats row 0; nobody reads it
-        self._table[self._slots] = torch.arange(len(owners), device=owners.device)
+            layer.move(self._table, rows, prompts)
 
     def attend(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, *, scaling: float
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,  # noqa: ARG002 (what is new stands in the cache already)
+        *,
+        scaling: float,
     ) -> Float[Tensor, "rows 1 heads width"]:
         """Attention of each row's new token to its prompt and to what the row holds."""
         held: SiblingLayer = self.layers[layer]
         rows, heads, _, width = query.shape
-        asked = (query * scaling).view(rows, key.shape[1], -1, width)
-        on_prompt = self._by_row(self._by_prompt(asked) @ held.prompt_keys.transpose(2, 3) + self._bias)
-        scores = torch.cat([on_prompt, asked @ key.transpose(2, 3)], dim=-1)
+        kv = key.shape[1]
+        keys, values = held.own
+        columns = held.prompt_keys.shape[2]
+        asked = self._table.spread((query * scaling).view(rows, kv, -1, width))
+        prompts, _, siblings, run, _ = asked.shape
+        asked = asked.reshape(prompts, kv, siblings * run, width)
+        on_prompt = asked @ held.prompt_keys.transpose(2, 3) + self._bias
+        on_own = asked.view(-1, run, width) @ keys.transpose(1, 2)
+        scores = torch.cat([on_prompt, on_own.view(prompts, kv, siblings * run, -1)], dim=-1)
         weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-        on_prompt, own = weights.split([on_prompt.shape[-1], key.shape[2]], dim=-1)
-        attended = self._by_row(self._by_prompt(on_prompt) @ held.prompt_values) + own @ value
-        return attended.view(rows, 1, heads, width)
-
-    def _by_prompt(self, states: Float[Tensor, "rows kv run n"]) -> Float[Tensor, "prompts kv siblings_run n"]:
-        """Queries of a prompt's rows, one below the other."""
-        _, kv, run, n = states.shape
-        table = states[self._table].view(len(self._bias), -1, kv, run, n)
-        return table.transpose(1, 2).reshape(len(table), kv, -1, n)
-
-    def _by_row(self, states: Float[Tensor, "prompts kv siblings_run n"]) -> Float[Tensor, "rows kv run n"]:
-        """Undo `_by_prompt`."""
-        prompts, kv, together, n = states.shape
-        siblings = len(self._table) // prompts
-        table = states.view(prompts, kv, siblings, together // siblings, n).transpose(1, 2)
-        return table.reshape(prompts * siblings, kv, -1, n)[self._slots]
+        attended = weights[..., :columns] @ held.prompt_values
+        attended += (weights[..., columns:].reshape(-1, run, held.used) @ values).view(attended.shape)
+        return self._table.gather(attended.view(prompts, kv, siblings, run, -1)).reshape(rows, 1, heads, -1)
