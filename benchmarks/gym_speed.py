@@ -4,19 +4,19 @@
 
 Every level is timed in processor seconds of this process, which a busy machine disturbs less than the clock on the
 wall does, in rounds taken in turn over all levels; the best round counts. A family's figure is that of its slowest
-level. `target` is the issue's: 500 problems a second. Beside them stands the time of a fixed piece of the same kind of
-work (`yardstick_ms`: one canvas drawn and reduced), to compare machines and hours by.
+level. `target` is 500 problems a second. The yardstick stands beside them, to compare machines and hours by.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from rethinker.data.gym.canvas import COLOURS, Canvas
+import machine
+import yardstick
 from rethinker.data.gym.catalogue import FAMILIES, GymId, Split, problem
 
 TARGET = 500.0
@@ -30,29 +30,16 @@ def rate(family: str, level: int, split: Split, problems: int, start: int) -> fl
     return problems / (time.process_time() - began)
 
 
-def yardstick(canvases: int) -> float:
-    """Processor milliseconds for one canvas of 140 × 140 with sixteen discs."""
-    began = time.process_time()
-    for _ in range(canvases):
-        canvas = Canvas(140, 140)
-        for place in range(16):
-            canvas.disc((20 + place % 4 * 33, 20 + place // 4 * 33), 12, COLOURS["blue"])
-        canvas.image()
-    return 1000 * (time.process_time() - began) / canvases
-
-
 def measure(*, rounds: int, problems: int) -> dict[str, object]:
     """Rates of every level, the slowest of each family, and what they were measured on."""
     levels = [(name, level) for name, family in FAMILIES.items() for level in range(1, family.levels + 1)]
     best = {f"{name}-{level}": 0.0 for name, level in levels}
     best_held_out = dict(best)
-    canvas_ms = yardstick(problems)
     for number in range(rounds):
         for name, level in levels:
             place, start = f"{name}-{level}", number * problems
             best[place] = max(best[place], rate(name, level, "train", problems, start))
             best_held_out[place] = max(best_held_out[place], rate(name, level, "test", problems // 5, start))
-        canvas_ms = min(canvas_ms, yardstick(problems))
     slowest = {name: min(best[f"{name}-{level}"] for n, level in levels if n == name) for name in FAMILIES}
     return {
         "target": TARGET,
@@ -60,9 +47,8 @@ def measure(*, rounds: int, problems: int) -> dict[str, object]:
         "families": {name: round(value) for name, value in slowest.items()},
         "levels": {name: round(value) for name, value in best.items()},
         "levels_held_out": {name: round(value) for name, value in best_held_out.items()},
-        "yardstick_ms": round(canvas_ms, 3),
-        "machine": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
+        "yardstick": asdict(yardstick.measure(threads=1)),
+        "machine": machine.record(),
     }
 
 

@@ -20,7 +20,7 @@ class WarmupConfig(Section):
     """The prompt of the examples."""
     examples: Count = 64
     """Examples per update."""
-    perception_steps: Natural = 900
+    perception_steps: Natural = 1200
     """Updates on worked answers alone: perception is the slow part."""
     perception_lr: Positive = 3e-3
     """Peak rate of Muon in the first phase."""
@@ -30,7 +30,7 @@ class WarmupConfig(Section):
     """Peak rate of Muon in the second phase."""
     direct_share: Share = 0.55
     """Direct answers among the habit examples."""
-    direct_skill_share: Share = 1.0
+    direct_skill_share: Share = 0.15
     """Of the direct answers, those whose answer is learned, not their beginning alone: fast, and not good at it."""
     second_look_share: Share = 0.38
     """Second looks among them; the rest are worked answers."""

@@ -66,7 +66,6 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
         try:
             preflight(parts.scorer, sample_of(parts.validation))
             state, done = _latest(parts) if resuming else (None, 0)
-            folder.write_config(to_yaml(config))
             folder.write_config(to_yaml(config))  # now that it is known to work, and to fit what is resumed
             with Progress(console, steps=config.train.steps, start=done) as progress:
                 run = Run(parts, progress=progress, memory=memory, stop=stop)

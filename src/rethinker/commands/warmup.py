@@ -26,6 +26,8 @@ from rethinker.warmup_config import WarmupConfig
 
 PROBLEMS = 1000
 MAX_TOKENS = 160
+LINE_EVERY = 50
+"""Updates between lines where the console is no terminal."""
 
 
 def make(files: Sequence[Path], overrides: Sequence[str], *, folder: Path | None) -> None:
@@ -35,17 +37,20 @@ def make(files: Sequence[Path], overrides: Sequence[str], *, folder: Path | None
     set_threads(config.threads)
     plan = plan_of(config)
     target = folder or TINY_FOLDER
-    with Progress() as progress:
+    console = Console()
+    with Progress(console=console, disable=not console.is_terminal) as progress:
         total = plan.perception_steps + plan.habit_steps
         task = progress.add_task("warm start", total=total)
         vlm = fresh(plan)
 
         def report(step: int, loss: float) -> None:
             progress.update(task, completed=step, description=f"loss {loss:.4f}")
+            if not console.is_terminal and step % LINE_EVERY == 0:
+                console.print(f"step {step}/{total}  loss {loss:.4f}", highlight=False)
 
         warm_up(vlm, plan, report)
     vlm.save(target)
-    Console().print(f"wrote {target}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {target}", highlight=False, soft_wrap=True)
 
 
 def measure(model: str, files: Sequence[Path], overrides: Sequence[str]) -> BaseFigures:

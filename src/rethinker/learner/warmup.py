@@ -59,12 +59,12 @@ class WarmupPlan:
     mixture: tuple[tuple[str, int], ...] = (("counting", 1), ("bars", 1), ("spatial", 1))
     template: Template = "plain"
     examples: int = 64
-    perception_steps: int = 900
+    perception_steps: int = 1200
     perception_lr: float = 3e-3
     habit_steps: int = 400
     habit_lr: float = 2e-3
     direct_share: float = 0.55
-    direct_skill_share: float = 1.0
+    direct_skill_share: float = 0.15
     second_look_share: float = 0.38
     trigger_share: float = 0.1
     micro_batch_tokens: int = 16_384

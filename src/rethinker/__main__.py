@@ -1,0 +1,5 @@
+"""`python -m rethinker`: the command line where the `rethinker` script is not on the path."""
+
+from rethinker.cli import main
+
+raise SystemExit(main())
