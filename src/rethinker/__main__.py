@@ -2,4 +2,4 @@
 
 from rethinker.cli import main
 
-raise SystemExit(main())
+main()
