@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     ablate = commands.add_parser("ablate", help="GRPO, + Filter, + SSR, + Forced Rethinking from one recipe")
     ablate.add_argument("recipe", nargs="+", metavar="FILE|key=value")
     ablate.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds per arm (default 3)")
+    ablate.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)")
     ablate.add_argument("--to", type=Path, default=Path("ablations"), metavar="DIR", help="where runs and results go")
     ablate.set_defaults(command=_ablate)
 
@@ -100,7 +101,7 @@ def _ablate(parsed: argparse.Namespace) -> None:
     from rethinker.commands.ablate import ablate
 
     files, overrides = _split(parsed.recipe)
-    ablate(files, overrides, seeds=parsed.seeds, folder=parsed.to)
+    ablate(files, overrides, seeds=parsed.seeds, jobs=parsed.jobs, folder=parsed.to)
 
 
 def _warmup(parsed: argparse.Namespace) -> None:
