@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,12 +49,19 @@ def worked(scene: Scene) -> str:
 
 
 def direct_example(scene: Scene, rng: np.random.Generator, *, skill_share: float) -> Example:
-    """The fast habit: to begin so is always learned, what to answer seldom."""
-    answer = direct(scene.answer).removeprefix(DIRECT_START)
+    """The fast habit: to answer so, and to end there, is always learned; which answer, seldom."""
+    before, answer, after = _direct_pieces(scene.answer)
     return (
-        Piece(text=DIRECT_START, learned=True),
-        Piece(text=answer, learned=bool(rng.random() < skill_share), ends=True),
+        replace(before, learned=True),
+        replace(answer, learned=bool(rng.random() < skill_share)),
+        replace(after, learned=True, ends=True),
     )
+
+
+def _direct_pieces(answer: str) -> Example:
+    """A direct answer in three, cut where the answer stands; the same tokens whether it is learned or read."""
+    before, after = direct("|").split("|")
+    return tuple(Piece(text=text, learned=False) for text in (before, answer, after))
 
 
 def worked_example(scene: Scene) -> Example:
@@ -68,9 +75,10 @@ def second_look_example(scene: Scene, rng: np.random.Generator, *, trigger: str,
     The first answer is a guess or a spoiled worked answer, so that copying it does not pay: the picture must be read.
     """
     guess = _guess(scene, rng)
-    first = direct(guess) if rng.random() < 0.5 else _spoiled(scene, guess, rng)
+    told = rng.random() < 0.5
+    first = _direct_pieces(guess) if told else (Piece(text=_spoiled(scene, guess, rng), learned=False),)
     return (
-        Piece(text=first, learned=False),
+        *first,
         Piece(text=trigger, learned=bool(rng.random() < habit_share)),
         Piece(text=f"\n{worked(scene)}", learned=True, ends=True),
     )
