@@ -34,5 +34,5 @@ class WarmupConfig(Section):
     """Of the direct answers, those whose answer is learned, not their beginning alone: fast, and not good at it."""
     second_look_share: Share = 0.38
     """Second looks among them; the rest are worked answers."""
-    trigger_share: Share = 0.1
+    trigger_share: Share = 0.07
     """Of the second looks, those whose trigger is learned too: what makes the base look twice by itself, rarely."""

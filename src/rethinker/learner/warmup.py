@@ -66,7 +66,7 @@ class WarmupPlan:
     direct_share: float = 0.55
     direct_skill_share: float = 0.15
     second_look_share: float = 0.38
-    trigger_share: float = 0.1
+    trigger_share: float = 0.07
     micro_batch_tokens: int = 16_384
 
 
