@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from rethinker.config import (
     LogicVistaDataConfig,
     SamplingConfig,
 )
+from rethinker.cores import usable_cores
 from rethinker.data.gym.stream import GymSource, GymStream
 from rethinker.data.jsonl import JsonlSource
 from rethinker.data.logicvista import LogicVistaSource
@@ -90,7 +90,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
 
 def set_threads(threads: int) -> None:
     """Let torch use `threads` cores; 0 means every core this process may run on."""
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads or usable_cores())
 
 
 def build_vlm(config: Config) -> VLM:

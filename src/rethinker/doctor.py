@@ -6,7 +6,6 @@ It looks and reports; it installs and changes nothing.
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 import sys
 import tempfile
@@ -20,6 +19,8 @@ import psutil
 from packaging.requirements import Requirement
 from rich.table import Table
 from rich.text import Text
+
+from rethinker.cores import usable_cores
 
 GIGABYTE = 10**9
 DEMO_MEMORY = 2 * GIGABYTE
@@ -78,7 +79,7 @@ def examine(runs: Path) -> list[Check]:
         check_torchvision(import_failure("torchvision")),
         check_device(),
         *(check_optional(name, gives) for name, gives in OPTIONAL.items()),
-        check_threads(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1),
+        check_threads(usable_cores()),
         check_memory(psutil.virtual_memory().available),
         check_runs(runs),
         check_disk(shutil.disk_usage(_nearest_folder(runs)).free),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import time
@@ -18,6 +17,7 @@ from rich.markdown import Markdown
 
 from rethinker.config import Config
 from rethinker.config_files import diff, load
+from rethinker.cores import usable_cores
 from rethinker.errors import ConfigError, Interrupted, RethinkerError
 from rethinker.runs import ablation
 from rethinker.runs.signals import StopSignal
@@ -56,7 +56,7 @@ def ablate(files: Sequence[Path], overrides: Sequence[str], *, seeds: int, jobs:
         raise ConfigError(f"--seeds={seeds} --jobs={jobs} leaves nothing to run; give 1 or more of each")
     if recipe.rethink.kind == "none":
         raise ConfigError("the recipe has rethink.kind=none, so two arms would be the same; set rethink.kind=forced")
-    threads = recipe.threads or max(1, len(os.sched_getaffinity(0)) // jobs)
+    threads = recipe.threads or max(1, usable_cores() // jobs)
     runs: dict[str, list[Path]] = {arm: [] for arm in ARMS}
     waiting: dict[Path, list[str]] = {}
     for number in range(seeds):
