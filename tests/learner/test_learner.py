@@ -199,11 +199,26 @@ def test_two_updates_equal_one_save_load_and_one_to_the_bit(tiny_vlm: VLM) -> No
 def test_a_loaded_learner_shares_no_memory_with_the_state(tiny_vlm: VLM) -> None:
     saved, loaded = learner(tiny_vlm), learner(tiny_vlm)
     saved.update(batch(tiny_vlm))
-    loaded.load_state_dict(saved.state_dict())
+    state = saved.state_dict()
+    loaded.load_state_dict(state)
+    held = loaded.state_dict()["moments"]
+    for name, moments in state["moments"].items():
+        assert all(held[name][key].data_ptr() != value.data_ptr() for key, value in moments.items())
     before = encode(saved.state_dict())[1]
     kept = copy.deepcopy(before)
     loaded.update(batch(tiny_vlm))
     assert all(torch.equal(before[name], kept[name]) for name in kept)
+
+
+def test_all_of_a_state_goes_where_its_weight_is(tiny_vlm: VLM) -> None:
+    """The fused optimiser wants its step count there, too; the meta device stands for one that is not the CPU."""
+    saved, loaded = learner(tiny_vlm), learner(tiny_vlm)
+    saved.update(batch(tiny_vlm)[2:4])
+    for weight in loaded.vlm.module.parameters():
+        torch.utils.swap_tensors(weight, torch.nn.Parameter(weight.to("meta")))
+    loaded.load_state_dict(saved.state_dict())
+    moments = loaded.state_dict()["moments"].values()
+    assert {value.device.type for each in moments for value in each.values()} == {"meta"}
 
 
 def test_a_state_of_another_model_is_refused(tiny_vlm: VLM) -> None:

@@ -260,10 +260,8 @@ class PolicyLearner(Learner):
                 weight.copy_(state["weights"][name])
         for name, moments in state["moments"].items():
             weight = self._parameters[name]
-            self._optimizer.state[weight] = {
-                key: value.to(weight.device if key != "step" else value.device, copy=True)
-                for key, value in moments.items()
-            }
+            # The step count too: fused AdamW keeps it beside the weight.
+            self._optimizer.state[weight] = {key: value.to(weight.device, copy=True) for key, value in moments.items()}
         self.step = int(state["step"])
         self._policy_version = int(state["policy_version"])
         self._fresh = bool(state["fresh"])
