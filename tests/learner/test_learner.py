@@ -114,6 +114,18 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(tiny_vlm: VLM) -> None
     assert all(torch.isfinite(weight).all() for _, weight in made.named_weights())
 
 
+def test_a_loss_that_is_not_finite_is_skipped_even_where_its_gradient_is(tiny_vlm: VLM) -> None:
+    """The cap of a stale sample stops the gradient of its token, not the token's loss."""
+    made = learner(tiny_vlm)
+    made.policy_synced(1)
+    before = weights(made)
+    metrics = made.update([broken(tiny_vlm), *batch(tiny_vlm)])
+    assert math.isfinite(metrics["policy/grad_norm"].sum)
+    assert not math.isfinite(metrics["policy/loss"].sum)
+    assert metrics["policy/skipped"].value == 1
+    assert weights(made) == before
+
+
 def test_too_many_in_a_row_stop_the_run(tiny_vlm: VLM) -> None:
     made, bad, good = learner(tiny_vlm, max_nonfinite=3), [broken(tiny_vlm)], batch(tiny_vlm)[:1]
     for chosen in (bad, bad, good, bad, bad):

@@ -73,6 +73,8 @@ _NOTHING: Metrics = {
 }
 """What every update reports, an empty one included."""
 
+_LOSSES = ("policy/loss", "policy/imitation_loss", "policy/kl")
+
 
 class PolicyLearner(Learner):
     """Trains a VLM with AdamW.
@@ -136,7 +138,8 @@ class PolicyLearner(Learner):
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.optimisation.grad_clip))
         metrics["policy/lr"] = Mean(sum=lr)
         metrics["policy/grad_norm"] = Mean(sum=norm)
-        metrics["policy/skipped"] = Mean(sum=float(not self._stepped(norm, empty=not chosen)))
+        finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in _LOSSES if name in metrics)
+        metrics["policy/skipped"] = Mean(sum=float(not self._stepped(finite=finite, empty=not chosen)))
         return metrics | self._engine_gap()
 
     def _accumulate(self, micro: Sequence[Row], totals: _Totals) -> Metrics:
@@ -185,11 +188,11 @@ class PolicyLearner(Learner):
             group["lr"] = lr
         return lr
 
-    def _stepped(self, norm: float, *, empty: bool) -> bool:
+    def _stepped(self, *, finite: bool, empty: bool) -> bool:
         """Step the optimiser if the update is usable; say whether it was."""
         if empty:
             return False
-        if math.isfinite(norm):
+        if finite:
             self._optimizer.step()
             self._nonfinite_in_a_row = 0
             return True
