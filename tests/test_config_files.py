@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rethinker.config import Config, FilterReplayConfig, ForcedRethinkConfig, JsonlDataConfig
-from rethinker.config_files import diff, digest, load, load_as, to_yaml
+from rethinker.config_files import diff, load, load_as, to_yaml
 from rethinker.errors import ConfigError
 from rethinker.warmup_config import WarmupConfig
 
@@ -185,9 +185,3 @@ def test_diff_names_what_differs_in_either() -> None:
     assert differences["rethink.share"] == (0.65, None)
     assert "learner.lr" not in differences
     assert diff(a, a) == {}
-
-
-def test_the_digest_ignores_only_where_the_run_lives() -> None:
-    assert digest(load([], ["run.dir=x"])) == digest(Config())
-    assert digest(load([], ["seed=1"])) != digest(Config())
-    assert digest(load([], ["learner.lr=2e-6"])) != digest(Config())

@@ -7,8 +7,6 @@ overrides together are one layer, so their order does not matter. Unknown keys a
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -77,12 +75,6 @@ def diff(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
     left, right = (dict(_leaves(config.model_dump(mode="json"))) for config in (a, b))
     keys = [*left, *(key for key in right if key not in left)]
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
-
-
-def digest(config: Config) -> str:
-    """Hex SHA-256 of all that decides what is computed: every section but `run`, which only says where it lives."""
-    tree = config.model_dump(mode="json", exclude={"run"})
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
 # ---- layers ------------------------------------------------------------------------------------------------------

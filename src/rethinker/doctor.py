@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rethinker.cores import usable_cores
+from rethinker.units import gigabytes
 
 GIGABYTE = 10**9
 DEMO_MEMORY = 2 * GIGABYTE
@@ -188,14 +189,14 @@ def check_memory(available: int) -> Check:
     """Free memory, in bytes."""
     enough = available >= DEMO_MEMORY
     fix = "" if enough else f"the demo takes up to {DEMO_MEMORY / GIGABYTE:.0f} GB: close other programs"
-    return Check(name="free memory", status=Status.OK if enough else Status.WARN, what=_size(available), fix=fix)
+    return Check(name="free memory", status=Status.OK if enough else Status.WARN, what=gigabytes(available), fix=fix)
 
 
 def check_disk(free: int) -> Check:
     """Free disk where runs are written, in bytes."""
     enough = free >= DEMO_DISK
     fix = "" if enough else "free some space, or point run.dir at another disk"
-    return Check(name="free disk", status=Status.OK if enough else Status.WARN, what=_size(free), fix=fix)
+    return Check(name="free disk", status=Status.OK if enough else Status.WARN, what=gigabytes(free), fix=fix)
 
 
 def check_runs(runs: Path) -> Check:
@@ -221,7 +222,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _size(size: int) -> str:
-    return f"{size / GIGABYTE:.1f} GB"

@@ -27,10 +27,10 @@ def test_log_file_gets_a_line_every_so_often_and_at_the_end(clock):
             clock.now += 12
             progress.update(step, reward=0.1 * step, mixed=0.5, tokens=1200)
     assert out.getvalue().splitlines() == [
-        "step 3/10  reward 0.300  mixed 50%  100 tokens/s  1:24 left",
-        "step 6/10  reward 0.600  mixed 50%  100 tokens/s  0:48 left",
-        "step 9/10  reward 0.900  mixed 50%  100 tokens/s  0:12 left",
-        "step 10/10  reward 1.000  mixed 50%  100 tokens/s  0:00 left",
+        "step 3/10  reward 0.300  mixed 50%  100 tokens/s  1 min 24 s left",
+        "step 6/10  reward 0.600  mixed 50%  100 tokens/s  0 min 48 s left",
+        "step 9/10  reward 0.900  mixed 50%  100 tokens/s  0 min 12 s left",
+        "step 10/10  reward 1.000  mixed 50%  100 tokens/s  0 min 00 s left",
     ]
 
 
@@ -41,8 +41,8 @@ def test_step_without_generation_keeps_the_last_figures(clock):
         progress.update(3, reward=None, mixed=None, tokens=0)
         progress.update(4, reward=0.25, mixed=0.75, tokens=7200)
     lines = out.getvalue().splitlines()
-    assert lines[0] == "step 3/4  reward –  mixed –  0 tokens/s  1:00:00 left"
-    assert lines[1] == "step 4/4  reward 0.250  mixed 75%  2 tokens/s  0:00 left"
+    assert lines[0] == "step 3/4  reward –  mixed –  0 tokens/s  1 h 00 min left"
+    assert lines[1] == "step 4/4  reward 0.250  mixed 75%  2 tokens/s  0 min 00 s left"
 
 
 def test_terminal_shows_a_bar(clock):

@@ -26,6 +26,7 @@ from rethinker.runs.summary import Summary
 from rethinker.runs.trackers import read_metrics
 from rethinker.train import Parts, Run
 from rethinker.types import Problem, State
+from rethinker.units import duration, gigabytes
 
 PREFLIGHT_PROBLEMS = 64
 """Held-out problems among which one of each kind is tried before step 1."""
@@ -140,7 +141,7 @@ def show(console: Console, folder: RunFolder, summary: Summary) -> None:
     console.print(table)
     console.print(f"\nmixed groups over time   {_mixed_over_time(folder)}", highlight=False)
     console.print(
-        f"time and peak memory     {summary.seconds / 60:.1f} min, {summary.peak_memory_bytes / 1e9:.2f} GB",
+        f"time and peak memory     {duration(summary.seconds)}, {gigabytes(summary.peak_memory_bytes)}",
         highlight=False,
     )
     console.print(f"run                      {folder.path}", highlight=False, soft_wrap=True)

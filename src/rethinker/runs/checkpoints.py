@@ -26,8 +26,9 @@ from safetensors.torch import load_file, save_file
 
 from rethinker.errors import CheckpointError
 from rethinker.runs.codec import decode, encode
-from rethinker.runs.files import bytes_below, files_below, gigabytes, sha256, sync_folder, sync_tree
+from rethinker.runs.files import bytes_below, files_below, sha256, sync_folder, sync_tree
 from rethinker.types import State
+from rethinker.units import gigabytes
 
 MAY_DIFFER = frozenset(
     {

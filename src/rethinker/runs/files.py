@@ -80,8 +80,3 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def gigabytes(count: float) -> str:
-    """A byte count for people, in GB of 10⁹ bytes, or MB when smaller."""
-    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from rethinker.units import duration
+
 
 class Progress:
     """Shows step, reward, mixed groups, tokens/s and time left.
@@ -72,7 +74,7 @@ class Progress:
             self._printed = now
             left = (now - self._began) / max(1, step - self._start) * (self._steps - step)
             self._console.print(
-                f"step {step}/{self._steps}  {self._figures()}  {_duration(left)} left", soft_wrap=True, highlight=False
+                f"step {step}/{self._steps}  {self._figures()}  {duration(left)} left", soft_wrap=True, highlight=False
             )
 
     def _figures(self) -> str:
@@ -90,9 +92,3 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rethinker.runs.files import write_atomically
 from rethinker.runs.panels import PANELS, Axis, Panel, Series
 from rethinker.runs.report_style import STYLE
 from rethinker.runs.trackers import read_metrics
+from rethinker.units import duration, gigabytes
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -89,8 +90,8 @@ def _outcome(summary: Mapping[str, Any]) -> str:
     facts = [
         ("Wrong → right by a second look", _percent(summary.get("wrong_to_right"))),
         ("Right → wrong by a second look", _percent(summary.get("right_to_wrong"))),
-        ("Wall time", _duration(summary.get("seconds"))),
-        ("Peak memory", _gigabytes(summary.get("peak_memory_bytes"))),
+        ("Wall time", _in_words(summary.get("seconds"), duration)),
+        ("Peak memory", _in_words(summary.get("peak_memory_bytes"), gigabytes)),
     ]
     items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return (
@@ -124,16 +125,8 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def _gigabytes(count: float | None) -> str:
-    return "–" if count is None else f"{count / 1e9:.2f} GB"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+def _in_words(value: float | None, words: Callable[[float], str]) -> str:
+    return "–" if value is None else words(value)
 
 
 # ---- curves ------------------------------------------------------------------------------------------------------
