@@ -174,6 +174,15 @@ def test_stale_samples_are_not_in_the_gap(tiny_vlm: VLM) -> None:
     assert made.update([stale, *fresh])["policy/engine_gap_max"].value < 1e-3
 
 
+def test_weights_that_have_moved_are_not_compared_with_the_engine(tiny_vlm: VLM) -> None:
+    made = learner(tiny_vlm)
+    made.policy_synced(1)
+    stale = own(tiny_vlm, batch(tiny_vlm))
+    assert made.update(stale)["policy/engine_gap_max"].value is None  # nothing current to compare
+    current = [replace(e, rollout=replace(e.rollout, policy_version=1)) for e in stale]
+    assert made.update(current)["policy/engine_gap_max"].value is None  # too late
+
+
 def test_a_gap_waits_for_an_update_that_has_samples(tiny_vlm: VLM) -> None:
     made = learner(tiny_vlm)
     made.update([])

@@ -111,7 +111,7 @@ class PolicyLearner(Learner):
         )
 
     def policy_synced(self, version: int) -> None:
-        """From now on `version` names the weights as they are, and the next update's forward measures the gap."""
+        """From now on `version` names the weights as they are, and forwards before the next step measure the gap."""
         self._policy_version = version
         self._fresh = True
 
@@ -194,6 +194,7 @@ class PolicyLearner(Learner):
             return False
         if finite:
             self._optimizer.step()
+            self._fresh = False
             self._nonfinite_in_a_row = 0
             return True
         self._nonfinite_in_a_row += 1
@@ -205,12 +206,11 @@ class PolicyLearner(Learner):
         return False
 
     def _engine_gap(self) -> Metrics:
-        """|learner − engine| log-probs, read from the first update's forward after a sync and kept until the next."""
-        if self._fresh and self._gaps:
+        """|learner − engine| log-probs, read before the first step after a sync and kept until the next."""
+        if self._gaps:
             gaps = torch.cat(self._gaps)
             if len(gaps):
                 self._gap = (float(gaps.mean()), float(gaps.max()))
-                self._fresh = False
             self._gaps.clear()
         mean, largest = self._gap or (0.0, 0.0)
         measured = float(self._gap is not None)
