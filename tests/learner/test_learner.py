@@ -197,6 +197,15 @@ def test_the_kl_to_the_reference_is_0_at_the_start_and_grows(tiny_vlm: VLM) -> N
     assert divergences[2] > 1e-5
 
 
+def test_the_reference_reads_the_policys_batch_and_prepares_no_images_again(
+    tiny_vlm: VLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = learner(tiny_vlm, reference=copied(tiny_vlm), kl=0.1)
+    assert made.reference is not None
+    monkeypatch.setattr(made.reference, "processor", None)
+    assert made.update(batch(tiny_vlm))["policy/kl"].value == pytest.approx(0, abs=1e-9)
+
+
 def test_a_kl_without_a_reference_is_refused(tiny_vlm: VLM) -> None:
     with pytest.raises(ValueError, match=r"kl_coefficient=0\.1 needs a reference"):
         PolicyLearner(tiny_vlm, objective=Objective(kl_coefficient=0.1), optimisation=Optimisation(steps=1, lr=1.0))

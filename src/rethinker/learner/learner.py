@@ -166,7 +166,7 @@ class PolicyLearner(Learner):
             sum=float(copied.detach()) * totals.imitation, count=float(batch.imitation.sum())
         )
         if self.objective.kl_coefficient:
-            divergence = k3(logprobs, self._reference_logprobs(micro), sampled=sampled)
+            divergence = k3(logprobs, self._reference_logprobs(batch), sampled=sampled)
             kl = weighted_mean(divergence, batch.rl, total=totals.rl)
             loss = loss + self.objective.kl_coefficient * kl
             metrics["policy/kl"] = Mean(sum=float(kl.detach()) * totals.rl, count=float(batch.rl.sum()))
@@ -176,10 +176,10 @@ class PolicyLearner(Learner):
             self._gaps.append((logprobs.detach() - batch.behaviour)[current].abs())
         return metrics
 
-    def _reference_logprobs(self, micro: Sequence[Row]) -> Float[Tensor, " tokens"]:
+    def _reference_logprobs(self, batch: Batch) -> Float[Tensor, " tokens"]:
         assert self.reference is not None
         with torch.no_grad():
-            return token_logprobs(self.reference, collate(micro, self.reference, policy_version=0))[0]
+            return token_logprobs(self.reference, batch)[0]
 
     def _set_lr(self) -> float:
         settings = self.optimisation
