@@ -145,6 +145,7 @@ class Run:
         self._version += 1
         with self.parts.stopwatch("sync"):
             metrics = self.parts.weights.publish(self._version)
+        self.parts.learner.policy_synced(self._version)
         self.parts.replay.policy_synced()
         return metrics
 
@@ -170,8 +171,9 @@ class Run:
         After the step is logged: a run killed in between goes back to the checkpoint before and does the step again.
         """
         measured = metrics["eval/accuracy"].value if "eval/accuracy" in metrics else None
-        better = measured is not None and measured > self._best
-        self._best = max(self._best, measured or 0.0) if measured is not None else self._best
+        better = False
+        if measured is not None and measured > self._best:
+            self._best, better = measured, True
         if better or last or self._step % self.parts.cadence.save_every == 0:
             self._save(measured)
 
@@ -206,7 +208,7 @@ class Run:
         if len(rows) != self._quarantined:
             self._quarantined = len(rows)
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            write_atomically(self.parts.folder.path / "quarantine.jsonl", text)
+            write_atomically(self.parts.folder.quarantine_file, text)
 
     def _stop_if_asked(self) -> None:
         if self._stop.exit_code is None:
@@ -227,6 +229,7 @@ class Run:
         after = self.parts.held_out.evaluate(self.parts.test)
         before, looks = self._before, after.second_looks
         summary = Summary(
+            problems=after.problems,
             accuracy_before=before.correct / max(1, before.problems),
             accuracy_after=after.accuracy,
             accuracy_before_interval=wilson(before.correct, before.problems),
@@ -291,5 +294,5 @@ class Run:
         self._before = _Start(*state["before"]) if state["before"] is not None else None
         self._seconds_before = float(state["seconds"])
         self._peak_before = int(state["peak_memory_bytes"])
-        parts.weights.publish(self._version)
         parts.learner.load_state_dict(state["learner"])
+        parts.weights.publish(self._version)

@@ -14,7 +14,6 @@ class LocalSync(WeightSync):
         self._engine = engine
 
     def publish(self, version: int) -> Metrics:
-        """After it returns, the engine samples under `version` and the learner counts older samples as stale."""
+        """After it returns, the engine samples under `version`."""
         self._engine.load_weights(self._learner.named_weights(), version)
-        self._learner.policy_synced(version)
         return {}
