@@ -57,7 +57,7 @@ def test_spontaneous_transitions_need_a_first_answer() -> None:
     )
     found = spontaneous([Group(problem=problem("p"), rollouts=rollouts)], RuleScorer(), MARKER)
     assert (found.responses, found.rethought, found.answered) == (6, 5, 4)
-    assert (found.wrong_to_right, found.right_to_wrong, found.kept_right, found.kept_wrong) == (1, 1, 1, 1)
+    assert (found.wrong_to_right, found.right_to_wrong, found.stayed_right, found.stayed_wrong) == (1, 1, 1, 1)
 
 
 def test_forced_and_spontaneous_looks_are_counted_apart() -> None:
@@ -78,7 +78,7 @@ def test_forced_and_spontaneous_looks_are_counted_apart() -> None:
     ]
     firsts = Group(problem=problem("p"), rollouts=tuple(rollout(sample=i, reward=0) for i in range(10)))
     made = forced(looks, [firsts])
-    assert (made.wrong_to_right, made.right_to_wrong, made.kept_right, made.kept_wrong) == (2, 1, 0, 1)
+    assert (made.wrong_to_right, made.right_to_wrong, made.stayed_right, made.stayed_wrong) == (2, 1, 0, 1)
     metrics = {name: mean.value for name, mean in second_look_metrics(own, made, kept=1).items()}
     assert metrics == {
         "rethink/spontaneous": 0.5,

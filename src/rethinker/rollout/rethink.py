@@ -38,7 +38,7 @@ class _Forced:
     id: str
     problem: Problem
     first: Rollout
-    trigger: str
+    category: str
     prefix: np.ndarray
 
 
@@ -107,7 +107,7 @@ class Rethinker:
             id=f"{number}#{problem.id}#{first.sample}",
             problem=problem,
             first=first,
-            trigger=category,
+            category=category,
             prefix=np.concatenate([first.token_ids[:-1], self._triggers[category]]),
         )
 
@@ -142,6 +142,6 @@ class Rethinker:
             policy_version=look.policy_version,
             verdict=verdict,
             first=first,
-            trigger=TRIGGERS[one.trigger],
+            trigger=TRIGGERS[one.category],
             trigger_span=(start, end),
         )

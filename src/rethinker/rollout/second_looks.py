@@ -48,13 +48,13 @@ class SecondLooks:
     rethought_right: int
     wrong_to_right: int
     right_to_wrong: int
-    kept_right: int
-    kept_wrong: int
+    stayed_right: int
+    stayed_wrong: int
 
     @property
     def answered(self) -> int:
         """Responses with a transition."""
-        return self.wrong_to_right + self.right_to_wrong + self.kept_right + self.kept_wrong
+        return self.wrong_to_right + self.right_to_wrong + self.stayed_right + self.stayed_wrong
 
 
 def spontaneous(groups: Iterable[Group], scorer: Scorer, marker: Marker) -> SecondLooks:
@@ -88,8 +88,8 @@ def second_look_metrics(own: SecondLooks, made: SecondLooks, *, kept: int) -> Me
         "rethink/spontaneous": Mean(sum=own.rethought, count=own.responses),
         "rethink/wrong_to_right": Mean(sum=own.wrong_to_right, count=own.responses),
         "rethink/right_to_wrong": Mean(sum=own.right_to_wrong, count=own.responses),
-        "rethink/stayed_right": Mean(sum=own.kept_right, count=own.responses),
-        "rethink/stayed_wrong": Mean(sum=own.kept_wrong, count=own.responses),
+        "rethink/stayed_right": Mean(sum=own.stayed_right, count=own.responses),
+        "rethink/stayed_wrong": Mean(sum=own.stayed_wrong, count=own.responses),
         "rethink/unanswered": Mean(sum=own.rethought - own.answered, count=own.responses),
         "rethink/accuracy_with": Mean(sum=own.rethought_right, count=own.rethought),
         "rethink/accuracy_without": Mean(sum=own.right - own.rethought_right, count=own.responses - own.rethought),
@@ -110,6 +110,6 @@ def _counted(
         rethought_right=sum(look.verdict.correct for look in looks),
         wrong_to_right=transitions.count((False, True)),
         right_to_wrong=transitions.count((True, False)),
-        kept_right=transitions.count((True, True)),
-        kept_wrong=transitions.count((False, False)),
+        stayed_right=transitions.count((True, True)),
+        stayed_wrong=transitions.count((False, False)),
     )
