@@ -164,7 +164,7 @@ class Rollout:
     """A scored response.
 
     Attributes:
-        sample: Index within its group; with the problem id it keys the rollout's draws.
+        sample: Index within its group.
         token_ids: Response ids, spliced as sampled (never re-tokenised text).
         logprobs: Behaviour log-probabilities (nats); 0 at forced positions, where nothing was sampled.
         forced: True where a token was put there, not sampled (a rethinking trigger).
@@ -199,10 +199,16 @@ class Rethought(Rollout):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One problem and its G scored responses, all of one prompt."""
+    """One problem and its G scored responses, all of one prompt.
+
+    Attributes:
+        round: Round of the sampler that met the problem, counted over the whole run; with the problem id and the sample
+            it keys every draw of a rollout.
+    """
 
     problem: Problem
     rollouts: tuple[Rollout, ...]
+    round: int = 0
 
     @property
     def rewards(self) -> Float32[np.ndarray, " group"]:

@@ -66,7 +66,7 @@ def group(tiny_vlm: VLM, engine: ScriptedEngine) -> Group:
 
 @pytest.fixture(scope="module")
 def extended(tiny_vlm: VLM, engine: ScriptedEngine, group: Group) -> Extended:
-    return rethinker(tiny_vlm, engine, RuleScorer()).extend([group], episode=0)
+    return rethinker(tiny_vlm, engine, RuleScorer()).extend([group])
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_the_engine_continues_the_spliced_prefix_and_not_text(
 
 def test_a_second_look_is_judged_on_itself_alone(tiny_vlm: VLM, engine: ScriptedEngine, group: Group) -> None:
     scorer = RuleScorer()
-    extended = rethinker(tiny_vlm, engine, scorer).extend([group], episode=0)
+    extended = rethinker(tiny_vlm, engine, scorer).extend([group])
     assert sorted(scorer.responses) == sorted(text.removesuffix(CUT) for text in SECOND.values())
     empty = next(made for made in extended.second_looks if made.sample == 3)
     assert empty.first.verdict.correct
@@ -146,16 +146,16 @@ def test_a_second_look_that_has_no_room_is_not_forced(tiny_vlm: VLM, engine: Scr
     longest_trigger = max(len(tiny_vlm.tokenize(text)) for text in TRIGGERS.values())
     taken = [len(r.prompt.token_ids) + len(r.token_ids) - 1 for r in group.rollouts]
     room = max(taken) + longest_trigger + 32
-    assert len(rethinker(tiny_vlm, engine, RuleScorer(), room=room).extend([group], 0).second_looks) == 5
+    assert len(rethinker(tiny_vlm, engine, RuleScorer(), room=room).extend([group]).second_looks) == 5
     assert (
         not rethinker(tiny_vlm, engine, RuleScorer(), room=min(taken) + longest_trigger + 31)
-        .extend([group], 0)
+        .extend([group])
         .second_looks
     )
 
 
 def test_what_is_not_forced_stays_as_it_was(tiny_vlm: VLM, engine: ScriptedEngine, group: Group) -> None:
-    extended = rethinker(tiny_vlm, engine, RuleScorer(), share=0.0).extend([group], 0)
+    extended = rethinker(tiny_vlm, engine, RuleScorer(), share=0.0).extend([group])
     assert extended.groups[0].rollouts == group.rollouts
     assert (extended.second_looks, extended.kept) == ((), 0)
 
@@ -165,10 +165,25 @@ def test_two_groups_of_one_problem_keep_their_own_second_looks(tiny_vlm: VLM) ->
     texts = iter(("one \\boxed{1}", "two \\boxed{2}"))
     engine = ScriptedEngine(tiny_vlm, lambda request, _: "\\boxed{3}" if len(request.prefix) else next(texts))
     groups = [first_looks(tiny_vlm, engine, [WORLD], samples=1)[0] for _ in range(2)]
-    extended = rethinker(tiny_vlm, engine, RuleScorer()).extend(groups, 0)
+    extended = rethinker(tiny_vlm, engine, RuleScorer()).extend(groups)
     assert extended.kept == 2
     for before, after in zip(groups, extended.groups, strict=True):
         assert after.rollouts[0].text.startswith(before.rollouts[0].text)
+
+
+def test_a_problem_met_again_in_an_episode_is_looked_at_under_draws_of_its_own(tiny_vlm: VLM) -> None:
+    engine = ScriptedEngine(tiny_vlm, lambda request, _: "\\boxed{3}" if len(request.prefix) else "\\boxed{7}")
+    (met,) = first_looks(tiny_vlm, engine, [WORLD], samples=32)
+    found = rethinker(tiny_vlm, engine, RuleScorer(), share=0.5).extend([met, replace(met, round=1)])
+    made: dict[str, list[Request]] = {"0": [], "1": []}
+    for request in engine.asked[1:]:
+        made[request.id[0]].append(request)
+    assert {r.id[2:] for r in made["0"]} != {r.id[2:] for r in made["1"]}  # who is forced
+    seeds = {place: {request.seeds for request in requests} for place, requests in made.items()}
+    assert not seeds["0"] & seeds["1"]
+    triggers = [{r.id[2:]: r.prefix.tobytes() for r in requests} for requests in made.values()]
+    assert any(triggers[0][both] != triggers[1][both] for both in triggers[0].keys() & triggers[1].keys())
+    assert len(found.second_looks) == sum(map(len, made.values()))
 
 
 def test_the_same_draws_are_made_whatever_the_company(tiny_vlm: VLM, engine: ScriptedEngine) -> None:
@@ -177,7 +192,7 @@ def test_the_same_draws_are_made_whatever_the_company(tiny_vlm: VLM, engine: Scr
 
     def drawn(some: list[Group]) -> dict[str, list[tuple[int, str]]]:
         found: dict[str, list[tuple[int, str]]] = {group.problem.id: [] for group in some}
-        for made in forced.extend(some, episode=4).second_looks:
+        for made in forced.extend(some).second_looks:
             found[made.prompt.problem_id].append((made.sample, made.trigger))
         return found
 

@@ -83,6 +83,13 @@ def test_rounds_of_one_episode_draw_under_keys_of_their_own(tiny_vlm: VLM) -> No
     assert len({request.seeds for request in engine.asked if request.id == "a"}) == 4
 
 
+def test_groups_carry_the_round_that_keyed_them(tiny_vlm: VLM) -> None:
+    made = sampler(
+        tiny_vlm, ScriptedEngine(tiny_vlm, mixed_for("bc")), ListStream([problem(n) for n in "abcd"]), rounds=3
+    )
+    assert [(group.problem.id, group.round) for group in made.sample(1).groups] == [("b", 3), ("c", 4)]
+
+
 def test_a_problem_whose_prompt_cannot_be_made_is_quarantined_and_replaced(tiny_vlm: VLM) -> None:
     long = problem("long", question="How many? " * 200)
     special = problem("special", question=f"How many {tiny_vlm.tokenizer.eos_token}?")

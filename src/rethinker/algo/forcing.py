@@ -31,18 +31,18 @@ def eligible(rollout: Rollout, room: int) -> bool:
     return rollout.finish_reason == "stop" and taken <= room
 
 
-def forced_samples(seed: int, episode: int, problem_id: str, samples: Iterable[int], share: float) -> list[int]:
-    """Draw which of one problem's eligible samples are forced: each on its own, with probability `share` (q)."""
+def forced_samples(seed: int, number: int, problem_id: str, samples: Iterable[int], share: float) -> list[int]:
+    """Draw which of a problem's eligible samples in round `number` are forced: each alone, with probability `share`."""
     return [
         sample
         for sample in samples
-        if generator(seed, Purpose.FORCE, step=episode, problem_id=problem_id, sample=sample).random() < share
+        if generator(seed, Purpose.FORCE, step=number, problem_id=problem_id, sample=sample).random() < share
     ]
 
 
-def trigger_category(seed: int, episode: int, problem_id: str, sample: int, categories: Sequence[str]) -> str:
+def trigger_category(seed: int, number: int, problem_id: str, sample: int, categories: Sequence[str]) -> str:
     """Draw the trigger category of one forced sample, uniformly; a category listed twice is twice as likely."""
-    drawn = generator(seed, Purpose.TRIGGER, step=episode, problem_id=problem_id, sample=sample)
+    drawn = generator(seed, Purpose.TRIGGER, step=number, problem_id=problem_id, sample=sample)
     return categories[int(drawn.integers(len(categories)))]
 
 

@@ -95,7 +95,7 @@ class Episodes:
 
     def _make(self, number: int) -> Episode:
         sampled = self._sampler.sample(number)
-        extended = self._extended(sampled.groups, number)
+        extended = self._extended(sampled.groups)
         metrics = merge(sampled.metrics, _first_metrics(sampled.groups), _group_metrics(extended.groups))
         with self._stopwatch("verify"):
             own = spontaneous(sampled.groups, self._scorer, self._marker)
@@ -112,10 +112,10 @@ class Episodes:
         ]
         return Episode(number, batches, metrics)
 
-    def _extended(self, groups: Sequence[Group], number: int) -> Extended:
+    def _extended(self, groups: Sequence[Group]) -> Extended:
         if self._rethinker is None:
             return Extended(groups=tuple(groups), second_looks=(), kept=0)
-        return self._rethinker.extend(groups, number)
+        return self._rethinker.extend(groups)
 
 
 def _first_metrics(groups: Sequence[Group]) -> Metrics:

@@ -19,7 +19,7 @@ from rethinker.models.vlm import VLM
 from rethinker.rollout.engine import generate
 from rethinker.seeding import Purpose, key
 from rethinker.timing import Stopwatch
-from rethinker.types import Completion, Group, Problem, Rethought, Rollout, Verdict
+from rethinker.types import Completion, Group, Rethought, Rollout, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class _Forced:
     """A first response that must look twice; `id` is unique even where an episode meets one problem twice."""
 
     id: str
-    problem: Problem
+    group: Group
     first: Rollout
     category: str
     prefix: np.ndarray
@@ -83,11 +83,11 @@ class Rethinker:
                 f"{longest} tokens and rethink.second_look.max_tokens={sampling.max_tokens}; raise the first"
             )
 
-    def extend(self, groups: Sequence[Group], episode: int) -> Extended:
+    def extend(self, groups: Sequence[Group]) -> Extended:
         """Force, generate, verify, keep; groups come back in order."""
         with self._stopwatch("rethink"):
-            forced = [self._forced(number, group, episode) for number, group in enumerate(groups)]
-            by_id = self._second_looks([one for members in forced for one in members], episode)
+            forced = [self._forced(place, group) for place, group in enumerate(groups)]
+            by_id = self._second_looks([one for members in forced for one in members])
         looks = [[by_id[one.id] for one in members] for members in forced]
         kept = [keep(members, self._max_kept) for members in looks]
         return Extended(
@@ -96,33 +96,34 @@ class Rethinker:
             kept=sum(len(members) for members in kept),
         )
 
-    def _forced(self, number: int, group: Group, episode: int) -> list[_Forced]:
+    def _forced(self, place: int, group: Group) -> list[_Forced]:
         able = {rollout.sample: rollout for rollout in group.rollouts if eligible(rollout, self._room)}
-        chosen = forced_samples(self._seed, episode, group.problem.id, able, self._share)
-        return [self._splice(number, group.problem, able[sample], episode) for sample in chosen]
+        chosen = forced_samples(self._seed, group.round, group.problem.id, able, self._share)
+        return [self._splice(place, group, able[sample]) for sample in chosen]
 
-    def _splice(self, number: int, problem: Problem, first: Rollout, episode: int) -> _Forced:
-        category = trigger_category(self._seed, episode, problem.id, first.sample, self._categories)
+    def _splice(self, place: int, group: Group, first: Rollout) -> _Forced:
+        category = trigger_category(self._seed, group.round, group.problem.id, first.sample, self._categories)
         return _Forced(
-            id=f"{number}#{problem.id}#{first.sample}",
-            problem=problem,
+            id=f"{place}#{group.problem.id}#{first.sample}",
+            group=group,
             first=first,
             category=category,
             prefix=np.concatenate([first.token_ids[:-1], self._triggers[category]]),
         )
 
-    def _second_looks(self, forced: Sequence[_Forced], episode: int) -> dict[str, Rethought]:
+    def _second_looks(self, forced: Sequence[_Forced]) -> dict[str, Rethought]:
         """Sample and verify every second look; the verdict is y2's alone."""
         by_id = {one.id: one for one in forced}
         pending: list[tuple[_Forced, Completion, Future[Verdict]]] = []
-        for completion in generate(self._engine, [self._request(one, episode) for one in forced]):
+        for completion in generate(self._engine, [self._request(one) for one in forced]):
             one = by_id[completion.request_id]
-            verdict = self._scorer.submit(one.problem, self._vlm.decode(completion.token_ids))
+            verdict = self._scorer.submit(one.group.problem, self._vlm.decode(completion.token_ids))
             pending.append((one, completion, verdict))
         return {one.id: self._rethought(one, look, verdict.result()) for one, look, verdict in pending}
 
-    def _request(self, one: _Forced, episode: int) -> Request:
-        seed = key(self._seed, Purpose.SECOND, step=episode, problem_id=one.problem.id, sample=one.first.sample)
+    def _request(self, one: _Forced) -> Request:
+        name, sample = one.group.problem.id, one.first.sample
+        seed = key(self._seed, Purpose.SECOND, step=one.group.round, problem_id=name, sample=sample)
         return Request(id=one.id, prompt=one.first.prompt, prefix=one.prefix, sampling=self._sampling, seeds=(seed,))
 
     def _rethought(self, one: _Forced, look: Completion, verdict: Verdict) -> Rethought:

@@ -97,7 +97,7 @@ class Sampler:
             },
         )
 
-    def _round(self, step: int) -> list[Group]:
+    def _round(self, number: int) -> list[Group]:
         prompts = self._prompts()
         requests = first_requests(
             (prompt for _, prompt in prompts),
@@ -105,7 +105,7 @@ class Sampler:
             sampling=self._sampling,
             seed=self._seed,
             purpose=Purpose.FIRST,
-            step=step,
+            step=number,
         )
         return scored_groups(
             [problem for problem, _ in prompts],
@@ -114,6 +114,7 @@ class Sampler:
             engine=self._engine,
             scorer=self._scorer,
             stopwatch=self._stopwatch,
+            number=number,
         )
 
     def _prompts(self) -> list[tuple[Problem, Prompt]]:

@@ -43,8 +43,9 @@ def scored_groups(
     engine: RolloutEngine,
     scorer: Scorer,
     stopwatch: Stopwatch,
+    number: int = 0,
 ) -> list[Group]:
-    """Generate and verify; `requests` holds one request per problem, under the problem's id."""
+    """Generate and verify; `requests` holds one request per problem, under the problem's id; `number` is the round."""
     by_id: Mapping[str, Problem] = {problem.id: problem for problem in problems}
     prompts = {request.id: request.prompt for request in requests}
     scored: list[tuple[Completion, str, Future[Verdict]]] = []
@@ -59,7 +60,11 @@ def scored_groups(
                 _rollout(prompts[completion.request_id], completion, text, verdict.result())
             )
     return [
-        Group(problem=problem, rollouts=tuple(sorted(members[problem.id], key=lambda rollout: rollout.sample)))
+        Group(
+            problem=problem,
+            rollouts=tuple(sorted(members[problem.id], key=lambda rollout: rollout.sample)),
+            round=number,
+        )
         for problem in problems
     ]
 
