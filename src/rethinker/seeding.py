@@ -12,18 +12,21 @@ import numpy as np
 
 
 class Purpose(StrEnum):
-    """What a draw is for. Closed on purpose: two uses never share a key by accident."""
+    """What a draw is for, and after the semicolon what `step` counts there; 0 where nothing is said.
+
+    Closed on purpose: two uses never share a key by accident.
+    """
 
     SCENE = "scene"  # what a gym problem shows
-    STREAM = "stream"  # the order of training problems
-    SHUFFLE = "shuffle"  # the order of an episode's groups
-    FIRST = "first"  # sampling first responses
-    FORCE = "force"  # which responses are forced to look twice
-    TRIGGER = "trigger"  # with which text
-    SECOND = "second"  # sampling second looks
-    REPLAY = "replay"  # draws from the replay buffer
-    EVALUATION = "evaluation"  # sampled evaluation
-    WARMUP = "warmup"  # the warm start: initial weights, examples, styles
+    STREAM = "stream"  # the order of training problems; the gym's position in the stream, a data set's epoch
+    SHUFFLE = "shuffle"  # the order of an episode's groups; the episode
+    FIRST = "first"  # sampling first responses; the sampler's round (without dynamic sampling, the episode)
+    FORCE = "force"  # which responses are forced to look twice; the round of their group
+    TRIGGER = "trigger"  # with which text; the same
+    SECOND = "second"  # sampling second looks; the same
+    REPLAY = "replay"  # draws from the replay buffer; the optimiser step
+    EVALUATION = "evaluation"  # held-out responses; 0 for the measurements of a run, 1 for those of a base policy
+    WARMUP = "warmup"  # the warm start: initial weights, examples, styles; the example
 
 
 def key(seed: int, purpose: Purpose, *, step: int = 0, problem_id: str = "", sample: int = 0) -> int:
@@ -32,7 +35,7 @@ def key(seed: int, purpose: Purpose, *, step: int = 0, problem_id: str = "", sam
     Args:
         seed: The run's seed.
         purpose: What the draw is for.
-        step: Optimiser step or episode the draw belongs to.
+        step: What the purpose counts (see `Purpose`).
         problem_id: The problem's id, empty for draws that belong to no problem.
         sample: Index of the response within its group.
     """
