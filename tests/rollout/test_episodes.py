@@ -22,13 +22,17 @@ NAMES = "abcdefghijkl"
 
 
 def say(request: Request, sample: int) -> str:
-    if len(request.prefix):
-        return "\n\\boxed{3}"
     return ("\\boxed{3}", "\\boxed{7}. Wait, \\boxed{3}", "nothing", "\\boxed{7}" + CUT)[sample]
 
 
-def episodes(vlm: VLM, *, seed: int = 0, updates: int = 2, queries: int = 6, force: bool = True) -> Episodes:
-    engine, scorer = ScriptedEngine(vlm, say), RuleScorer()
+LOOK = "\n\\boxed{3}"
+
+
+def episodes(
+    vlm: VLM, *, seed: int = 0, updates: int = 2, queries: int = 6, force: bool = True, look: str = LOOK
+) -> Episodes:
+    engine = ScriptedEngine(vlm, lambda request, sample: look if len(request.prefix) else say(request, sample))
+    scorer = RuleScorer()
     stream = ListStream([problem(name) for name in NAMES])
     return Episodes(
         sampler=sampler(vlm, engine, stream, queries=queries, group_size=4, seed=seed),
@@ -88,9 +92,18 @@ def test_an_episode_has_the_figures_of_generation_once(tiny_vlm: VLM) -> None:
     assert figures["groups/mixed"] == 1.0
 
 
+def test_forced_second_looks_without_a_verdict_are_counted_apart_from_first_responses(tiny_vlm: VLM) -> None:
+    figures = first(episodes(tiny_vlm, look="Yes.")).drain_metrics()
+    assert (figures["rethink/unparsed"].sum, figures["rethink/unparsed"].count) == (18, 18)
+    assert (figures["reward/unparsed"].sum, figures["reward/unparsed"].count) == (6, 24)
+    assert figures["rethink/timeout"].value == figures["rethink/error"].value == 0
+    unforced = first(episodes(tiny_vlm, force=False)).drain_metrics()
+    assert unforced["rethink/unparsed"].value is None
+
+
 def test_generated_tokens_count_second_looks_and_not_triggers(tiny_vlm: VLM) -> None:
     plain, forced = (first(episodes(tiny_vlm, force=force)) for force in (False, True))
-    second = len(tiny_vlm.tokenize("\n\\boxed{3}")) + 1
+    second = len(tiny_vlm.tokenize(LOOK)) + 1
     without = plain.drain_metrics()["tokens/generated"].sum
     assert forced.drain_metrics()["tokens/generated"].sum == without + 6 * 3 * second
     assert not any(isinstance(e.rollout, Rethought) for batch in plain.batches() for e in batch)

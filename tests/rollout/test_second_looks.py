@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from concurrent.futures import Future
+from dataclasses import replace
+
 import pytest
 from tests.algo.making import rethought, rollout
 from tests.rollout.scripted import RuleScorer, problem
 
 from rethinker.rollout.second_looks import Marker, forced, second_look_metrics, spontaneous
-from rethinker.types import Group, Rethought, Rollout
+from rethinker.types import Group, Outcome, Problem, Rethought, Rollout, Verdict
 
 MARKER = Marker()
 
@@ -60,6 +63,31 @@ def test_spontaneous_transitions_need_a_first_answer() -> None:
     assert (found.wrong_to_right, found.right_to_wrong, found.stayed_right, found.stayed_wrong) == (1, 1, 1, 1)
 
 
+class LateScorer(RuleScorer):
+    """Has no verdict on 4 and fails on 5."""
+
+    def submit(self, problem: Problem, response: str) -> Future[Verdict]:
+        for answer, outcome in (("4", Outcome.TIMEOUT), ("5", Outcome.ERROR)):
+            if answer in response:
+                future: Future[Verdict] = Future()
+                future.set_result(Verdict(outcome=outcome, reward=0.0, extracted=answer))
+                return future
+        return super().submit(problem, response)
+
+
+def test_a_first_answer_without_a_verdict_is_in_no_transition() -> None:
+    rollouts = tuple(said(f"\\boxed{{{answer}}}. Wait, \\boxed{{3}}", right=True) for answer in (7, 3, 4, 5))
+    rollouts += (said("Hm. Wait, \\boxed{3}", right=True),)
+    group = Group(problem=problem("p"), rollouts=rollouts)
+    found = spontaneous([group], LateScorer(), MARKER)
+    assert (found.wrong_to_right, found.stayed_right, found.answered, found.unchecked) == (1, 1, 2, 2)
+    metrics = second_look_metrics(found, forced([], [group]), kept=0)
+    assert (metrics["rethink/unchecked"].sum, metrics["rethink/unanswered"].sum) == (2, 1)
+    late = replace(rollouts[2], verdict=replace(rollouts[2].verdict, outcome=Outcome.TIMEOUT))
+    made = forced([rethought(first=late, reward=1), rethought(first=rollout(reward=0), reward=1)], [group])
+    assert (made.wrong_to_right, made.unchecked) == (1, 1)
+
+
 def test_forced_and_spontaneous_looks_are_counted_apart() -> None:
     own = spontaneous(
         [
@@ -87,6 +115,7 @@ def test_forced_and_spontaneous_looks_are_counted_apart() -> None:
         "rethink/stayed_right": 0.0,
         "rethink/stayed_wrong": 0.0,
         "rethink/unanswered": 0.0,
+        "rethink/unchecked": 0.0,
         "rethink/accuracy_with": 1.0,
         "rethink/accuracy_without": 0.0,
         "rethink/forced": 0.4,

@@ -10,7 +10,7 @@ from rethinker.rollout.sampler import Sampler, is_mixed
 from rethinker.rollout.second_looks import Marker, forced, second_look_metrics, spontaneous
 from rethinker.seeding import Purpose, generator
 from rethinker.timing import Stopwatch
-from rethinker.types import Experience, Group, Mean, Metrics, Outcome, State, merge
+from rethinker.types import Experience, Group, Mean, Metrics, Outcome, Rollout, State, merge
 
 Credit = Callable[[Group], list[Experience]]
 """One group to its experiences (`algo.credit.credit` with its settings)."""
@@ -100,7 +100,7 @@ class Episodes:
         with self._stopwatch("verify"):
             own = spontaneous(sampled.groups, self._scorer, self._marker)
         made = forced(extended.second_looks, sampled.groups)
-        metrics |= second_look_metrics(own, made, kept=extended.kept)
+        metrics |= second_look_metrics(own, made, kept=extended.kept) | _outcomes("rethink", extended.second_looks)
         looked = sum(len(look.token_ids) - look.trigger_span[1] for look in extended.second_looks)
         metrics["tokens/generated"] = Mean(sum=sampled.tokens + looked)
         order = generator(self._seed, Purpose.SHUFFLE, step=number).permutation(len(extended.groups))
@@ -121,17 +121,23 @@ class Episodes:
 def _first_metrics(groups: Sequence[Group]) -> Metrics:
     """Rewards and lengths of the responses as first sampled: the policy's own, before anything was forced."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    outcomes = [rollout.verdict.outcome for rollout in rollouts]
     count = len(rollouts)
     lengths = sum(len(rollout.token_ids) for rollout in rollouts)
     return {
         "reward/mean": Mean(sum=sum(rollout.verdict.reward for rollout in rollouts), count=count),
-        "reward/unparsed": Mean(sum=outcomes.count(Outcome.UNPARSED), count=count),
-        "reward/timeout": Mean(sum=outcomes.count(Outcome.TIMEOUT), count=count),
-        "reward/error": Mean(sum=outcomes.count(Outcome.ERROR), count=count),
+        **_outcomes("reward", rollouts),
         "tokens/prompt": Mean(sum=sum(len(g.rollouts[0].prompt.token_ids) for g in groups), count=len(groups)),
         "tokens/response": Mean(sum=lengths, count=count),
         "tokens/truncated": Mean(sum=sum(rollout.finish_reason == "length" for rollout in rollouts), count=count),
+    }
+
+
+def _outcomes(name: str, rollouts: Sequence[Rollout]) -> Metrics:
+    """Shares of the responses that got no verdict, by why."""
+    outcomes = [rollout.verdict.outcome for rollout in rollouts]
+    return {
+        f"{name}/{outcome.value}": Mean(sum=outcomes.count(outcome), count=len(outcomes))
+        for outcome in (Outcome.UNPARSED, Outcome.TIMEOUT, Outcome.ERROR)
     }
 
 

@@ -1,7 +1,7 @@
 """What second looks did: spontaneous ones found by their marker, and first answer → final answer transitions.
 
-A transition needs a first answer, extracted from the text before the first marker; a response without one is counted in
-the rethinking ratio and in no transition.
+A transition needs a first answer, extracted from the text before the first marker, and its verdict; a response without
+one is counted in the rethinking ratio and in no transition.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from rethinker.interfaces import Scorer
 from rethinker.rewards.extract import final_answer
-from rethinker.types import Group, Mean, Metrics, Rethought, Rollout
+from rethinker.types import Group, Mean, Metrics, Outcome, Rethought, Rollout, Verdict
+
+_UNDECIDED = (Outcome.TIMEOUT, Outcome.ERROR)
 
 
 class Marker:
@@ -39,7 +41,8 @@ class SecondLooks:
     Attributes:
         responses: All of them; `right` those whose final answer is.
         rethought: Those that look twice; `rethought_right` those of them whose final answer is right.
-        answered: Of those, with a first answer: the four transitions below add up to it.
+        unchecked: Of those, with a first answer whose check timed out or failed.
+        answered: Of those, with a first answer that was checked: the four transitions add up to it.
     """
 
     responses: int
@@ -50,6 +53,7 @@ class SecondLooks:
     right_to_wrong: int
     stayed_right: int
     stayed_wrong: int
+    unchecked: int
 
     @property
     def answered(self) -> int:
@@ -64,14 +68,14 @@ def spontaneous(groups: Iterable[Group], scorer: Scorer, marker: Marker) -> Seco
         (problem, rollout, before) for problem, rollout in pairs if (before := marker.before(rollout.text)) is not None
     ]
     pending = [
-        (scorer.submit(problem, before), rollout.verdict.correct)
+        (scorer.submit(problem, before), rollout.verdict)
         for problem, rollout, before in looks
         if final_answer(before) is not None
     ]
     return _counted(
         [rollout for _, rollout in pairs],
         [rollout for _, rollout, _ in looks],
-        [(first.result().correct, final) for first, final in pending],
+        [(first.result(), final) for first, final in pending],
     )
 
 
@@ -79,7 +83,7 @@ def forced(looks: Sequence[Rethought], groups: Iterable[Group]) -> SecondLooks:
     """Count forced second looks, kept or not, among the first responses of `groups`."""
     firsts = [rollout for group in groups for rollout in group.rollouts]
     answered = [look for look in looks if look.first.verdict.extracted is not None]
-    return _counted(firsts, looks, [(look.first.verdict.correct, look.verdict.correct) for look in answered])
+    return _counted(firsts, looks, [(look.first.verdict, look.verdict) for look in answered])
 
 
 def second_look_metrics(own: SecondLooks, made: SecondLooks, *, kept: int) -> Metrics:
@@ -90,7 +94,8 @@ def second_look_metrics(own: SecondLooks, made: SecondLooks, *, kept: int) -> Me
         "rethink/right_to_wrong": Mean(sum=own.right_to_wrong, count=own.responses),
         "rethink/stayed_right": Mean(sum=own.stayed_right, count=own.responses),
         "rethink/stayed_wrong": Mean(sum=own.stayed_wrong, count=own.responses),
-        "rethink/unanswered": Mean(sum=own.rethought - own.answered, count=own.responses),
+        "rethink/unanswered": Mean(sum=own.rethought - own.answered - own.unchecked, count=own.responses),
+        "rethink/unchecked": Mean(sum=own.unchecked, count=own.responses),
         "rethink/accuracy_with": Mean(sum=own.rethought_right, count=own.rethought),
         "rethink/accuracy_without": Mean(sum=own.right - own.rethought_right, count=own.responses - own.rethought),
         "rethink/forced": Mean(sum=made.rethought, count=made.responses),
@@ -101,8 +106,9 @@ def second_look_metrics(own: SecondLooks, made: SecondLooks, *, kept: int) -> Me
 
 
 def _counted(
-    responses: Sequence[Rollout], looks: Sequence[Rollout], transitions: Sequence[tuple[bool, bool]]
+    responses: Sequence[Rollout], looks: Sequence[Rollout], answers: Sequence[tuple[Verdict, Verdict]]
 ) -> SecondLooks:
+    transitions = [(first.correct, final.correct) for first, final in answers if first.outcome not in _UNDECIDED]
     return SecondLooks(
         responses=len(responses),
         right=sum(rollout.verdict.correct for rollout in responses),
@@ -112,4 +118,5 @@ def _counted(
         right_to_wrong=transitions.count((True, False)),
         stayed_right=transitions.count((True, True)),
         stayed_wrong=transitions.count((False, False)),
+        unchecked=len(answers) - len(transitions),
     )
