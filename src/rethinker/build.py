@@ -24,7 +24,7 @@ from rethinker.data.gym.stream import GymSource, GymStream
 from rethinker.data.jsonl import JsonlSource
 from rethinker.data.logicvista import LogicVistaSource
 from rethinker.data.quarantine import Quarantine
-from rethinker.data.split import Subset, split
+from rethinker.data.split import sample, split
 from rethinker.data.stream import ProblemStream
 from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
@@ -55,8 +55,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
     """
     set_threads(config.threads)
     checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoints.keep, config=config.model_dump(mode="json"))
-    quarantine = Quarantine(max_share=1.0 if isinstance(config.data, GymDataConfig) else config.data.max_quarantined)
-    stream, validation, test = _data(config, quarantine)
+    stream, validation, test, quarantine = _data(config)
     vlm = build_vlm(config)
     engine = TorchEngine(vlm, max_rows=config.engine.max_rows)
     scorer = build_scorer(config)
@@ -155,8 +154,8 @@ def gym_mixture(data: GymDataConfig) -> list[tuple[str, int, float]]:
     return [(part.family, part.level, part.weight) for part in data.mixture]
 
 
-def _data(config: Config, quarantine: Quarantine) -> tuple[Stream, ProblemSource, ProblemSource]:
-    """Training stream, validation and test problems."""
+def _data(config: Config) -> tuple[Stream, ProblemSource, ProblemSource, Quarantine]:
+    """Training stream, validation and test problems, and where their bad rows go."""
     evaluation = config.evaluation
     if isinstance(config.data, GymDataConfig):
         mixture = gym_mixture(config.data)
@@ -164,19 +163,14 @@ def _data(config: Config, quarantine: Quarantine) -> tuple[Stream, ProblemSource
             GymStream(mixture, seed=config.seed),
             GymSource(mixture, split="validation", size=evaluation.validation_problems),
             GymSource(mixture, split="test", size=evaluation.test_problems),
+            Quarantine(max_share=1.0),
         )
     train, held_out = split(_source(config.data), config.data.held_out)
     validation, test = split(held_out, 0.5, salt="test") if len(held_out) > 1 else (held_out, held_out)
-    return (
-        ProblemStream(train, seed=config.seed, quarantine=quarantine),
-        _first(validation, evaluation.validation_problems),
-        _first(test, evaluation.test_problems),
-    )
-
-
-def _first(source: ProblemSource, rows: int) -> ProblemSource:
-    """At most so many rows of a source."""
-    return source if len(source) <= rows else Subset(source, range(rows))
+    validation, test = sample(validation, evaluation.validation_problems), sample(test, evaluation.test_problems)
+    reached = len(train) + min(len(held_out), len(validation) + len(test))
+    quarantine = Quarantine(max_share=config.data.max_quarantined, minimum=min(50, reached), training_rows=len(train))
+    return ProblemStream(train, seed=config.seed, quarantine=quarantine), validation, test, quarantine
 
 
 def _source(data: JsonlDataConfig | LogicVistaDataConfig) -> ProblemSource:

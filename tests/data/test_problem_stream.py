@@ -1,7 +1,7 @@
 import pytest
 
 from rethinker.data.quarantine import Quarantine
-from rethinker.data.split import split
+from rethinker.data.split import sample, split
 from rethinker.data.stream import ProblemStream
 from rethinker.errors import DataError, DatasetError
 from rethinker.interfaces import ProblemSource
@@ -88,6 +88,34 @@ def test_one_early_bad_row_does_not_stop() -> None:
     assert len(quarantine) == 1
 
 
+def test_a_row_read_again_is_no_other_row() -> None:
+    quarantine = Quarantine(max_share=0.05, minimum=50, training_rows=160)
+    for _ in range(10):
+        for row in range(40):
+            quarantine.saw_held_out(f"held-{row}")
+        quarantine.add("held-0", "bad")
+        quarantine.add("held-1", "bad")
+    quarantine.saw(20)
+    quarantine.add("train-0", "bad")
+    with pytest.raises(DatasetError, match="4 of the 60 rows read are bad"):
+        quarantine.add("train-1", "bad")
+    quarantine.saw(1000)
+    for row in range(6):
+        quarantine.add(f"late-{row}", "bad")
+    with pytest.raises(DatasetError, match="11 of the 200 rows read are bad"):
+        quarantine.add("one too many", "bad")
+
+
+def test_bad_rows_before_the_minimum_are_judged_at_the_end() -> None:
+    quarantine = Quarantine(max_share=0.05)
+    quarantine.saw(20)
+    quarantine.add("row-0", "bad")
+    quarantine.judge(at_end=True)
+    quarantine.add("row-1", "bad")
+    with pytest.raises(DatasetError, match="2 of the 20"):
+        quarantine.judge(at_end=True)
+
+
 def test_a_restored_quarantine_counts_on() -> None:
     quarantine = Quarantine(max_share=0.5, minimum=4)
     quarantine.saw(3)
@@ -123,6 +151,16 @@ def test_a_part_is_divided_further_under_another_salt() -> None:
     held = split(Numbers(500), 0.2)[1]
     validation, test = split(held, 0.5, salt="test")
     assert min(len(validation), len(test)) > len(held) / 4
+
+
+def test_a_sample_of_a_sorted_file_is_of_all_its_kinds_and_in_its_order() -> None:
+    some = sample(Numbers(1000), 100)
+    rows = [int(some.id(row).removeprefix("row-")) for row in range(len(some))]
+    assert rows == sorted(rows)
+    assert len(set(rows)) == 100
+    assert all(any(start <= row < start + 200 for row in rows) for start in range(0, 1000, 200))
+    fewer = sample(Numbers(1000), 50)
+    assert {fewer.id(row) for row in range(50)} < {some.id(row) for row in range(100)}
 
 
 def test_a_single_row_is_kept_for_training() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,29 @@ def test_too_many_bad_rows_stop_the_run_and_are_written_down(
     assert all(int(name.removeprefix("row")) % 2 == 0 for name in found)
 
 
-def test_bad_rows_are_set_aside_with_their_reasons_and_the_run_goes_on(tmp_path: Path, talker: Path) -> None:
+def test_a_run_too_short_to_be_stopped_is_judged_at_its_end(
+    tmp_path: Path, talker: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_file(tmp_path, rows(20, without_answer=range(0, 20, 2)))
+    said = refused(capsys, "train", recipe_of(tmp_path, talker, data), "run.dir=run")
+    assert "rows read are bad, more than data.max_quarantined=0.05" in said
+    assert Path("run/summary.json").is_file()
+
+
+def test_few_bad_rows_read_often_do_not_stop_a_run(tmp_path: Path, talker: Path) -> None:
+    content = rows(200)
+    _, held_out = split(JsonlSource(data_file(tmp_path, content)), 0.3)
+    _, test = split(held_out, 0.5, salt="test")
+    for row in range(2):
+        next(each for each in content if each["id"] == test.id(row))["answer"] = ""
+    recipe = recipe_of(tmp_path, talker, data_file(tmp_path, content))
+    runs.train(recipe, tmp_path / "run")
+    assert len(quarantined(tmp_path / "run")) == 2
+
+
+def test_bad_rows_are_set_aside_with_their_reasons_and_the_run_goes_on(
+    tmp_path: Path, talker: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "whole.png").write_bytes(_png(tmp_path))
     (tmp_path / "cut.png").write_bytes(_png(tmp_path)[:-40])
     PIL.Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
@@ -155,7 +178,10 @@ def test_bad_rows_are_set_aside_with_their_reasons_and_the_run_goes_on(tmp_path:
     for index, name in ((4, "cut.png"), (5, "huge.png"), (6, "missing.png"), (7, "whole.png")):
         content[index]["image"] = name
     recipe = recipe_of(tmp_path, talker, data_file(tmp_path, content), train={"steps": 5, "updates_per_episode": 1})
-    runs.train(recipe, tmp_path / "run", "sampler.queries=4")
+    runs.train(recipe, tmp_path / "run", "sampler.queries=4", "data.max_quarantined=0.2")
+    said = capsys.readouterr().out
+    assert f"4 rows set aside, see {tmp_path / 'run' / 'quarantine.jsonl'}" in said
+    assert re.search(r"\d held-out problems, greedy", said)
     found = quarantined(tmp_path / "run")
     assert set(found) == {"row3", "row4", "row5", "row6"}
     assert "no answer" in found["row3"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+
 import pytest
 from tests.rollout.scripted import RuleScorer, ScriptedEngine, problem
 
@@ -10,7 +12,7 @@ from rethinker.evaluation.held_out import HeldOut
 from rethinker.interfaces import ProblemSource, Request
 from rethinker.models.vlm import VLM
 from rethinker.rollout.second_looks import Marker
-from rethinker.types import Problem
+from rethinker.types import Group, Outcome, Problem
 
 
 class Rows(ProblemSource):
@@ -48,13 +50,17 @@ def measured(vlm: VLM, engine: ScriptedEngine, quarantine: Quarantine) -> HeldOu
     )
 
 
+def groups_alive() -> int:
+    return sum(type(each) is Group for each in gc.get_objects())
+
+
 def test_every_problem_is_answered_once_and_greedily(tiny_vlm: VLM) -> None:
     engine = ScriptedEngine(tiny_vlm, say)
     found = measured(tiny_vlm, engine, Quarantine(max_share=1.0)).evaluate(Rows(4))
     assert (found.problems, found.correct, found.skipped) == (4, 2, 0)
     assert (found.accuracy, found.rethinking) == (0.5, 0.5)
     assert (found.second_looks.wrong_to_right, found.second_looks.right_to_wrong) == (1, 1)
-    assert found.by_source == {"": (2, 4)}
+    assert found.outcomes == {Outcome.OK: 2, Outcome.WRONG: 1, Outcome.UNPARSED: 1}
     assert [len(request.seeds) for request in engine.asked] == [1] * 4
     assert {request.sampling.temperature for request in engine.asked} == {0.0}
 
@@ -73,12 +79,28 @@ def test_too_many_bad_rows_stop_the_measurement(tiny_vlm: VLM) -> None:
         measured(tiny_vlm, ScriptedEngine(tiny_vlm, say), quarantine).evaluate(Rows(20, bad=tuple(range(10))))
 
 
+def test_measuring_again_counts_no_row_again(tiny_vlm: VLM) -> None:
+    measure = measured(tiny_vlm, ScriptedEngine(tiny_vlm, say), Quarantine(max_share=0.25, minimum=5))
+    for _ in range(3):
+        assert measure.evaluate(Rows(12, bad=(2, 7))).problems == 10
+
+
 def test_a_large_source_is_measured_a_chunk_at_a_time(tiny_vlm: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out, "CHUNK", 3)
-    whole = measured(tiny_vlm, ScriptedEngine(tiny_vlm, say), Quarantine(max_share=1.0)).evaluate(Rows(8, bad=(4,)))
-    assert (whole.problems, whole.correct, whole.skipped) == (7, 2, 1)
+    kept = groups_alive()
+
+    def say_alone(request: Request, sample: int) -> str:
+        assert groups_alive() <= kept  # of earlier chunks there are counts alone
+        return say(request, sample)
+
+    cut = measured(tiny_vlm, ScriptedEngine(tiny_vlm, say_alone), Quarantine(max_share=1.0)).evaluate(Rows(8, bad=(4,)))
+    assert (cut.problems, cut.correct, cut.skipped) == (7, 2, 1)
+    monkeypatch.setattr(held_out, "CHUNK", 256)
+    assert cut == measured(tiny_vlm, ScriptedEngine(tiny_vlm, say), Quarantine(max_share=1.0)).evaluate(
+        Rows(8, bad=(4,))
+    )
 
 
 def test_nothing_to_answer_is_no_accuracy(tiny_vlm: VLM) -> None:
     found = measured(tiny_vlm, ScriptedEngine(tiny_vlm, say), Quarantine(max_share=1.0)).evaluate(Rows(0))
-    assert (found.problems, found.accuracy, found.rethinking, found.by_source) == (0, 0.0, 0.0, {})
+    assert (found.problems, found.accuracy, found.rethinking, found.outcomes) == (0, 0.0, 0.0, {})

@@ -12,6 +12,7 @@ from rethinker.runs.summary import Summary
 
 def test_summary_is_flat_json_with_the_published_names():
     summary = Summary(
+        problems=1000,
         accuracy_before=0.25,
         accuracy_after=0.5,
         accuracy_before_interval=(0.2, 0.3),
@@ -24,6 +25,7 @@ def test_summary_is_flat_json_with_the_published_names():
         peak_memory_bytes=10**9,
     )
     assert json.loads(json.dumps(summary.to_json())) == {
+        "problems": 1000,
         "accuracy_before": 0.25,
         "accuracy_after": 0.5,
         "accuracy_before_interval": [0.2, 0.3],

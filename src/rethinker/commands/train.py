@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
                     run.record_quarantine()
         finally:
             parts.scorer.close()
-    show(console, folder, summary)
+    show(console, parts, summary)
+    parts.quarantine.judge(at_end=True)
     return summary
 
 
@@ -123,10 +125,11 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
-def show(console: Console, folder: RunFolder, summary: Summary) -> None:
-    """Print what the run achieved and where it lies."""
+def show(console: Console, parts: Parts, summary: Summary) -> None:
+    """Print what the run achieved, what was left out, and where it lies."""
+    folder, aside, dropped = parts.folder, len(parts.quarantine), parts.record.dropped
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("held-out problems, greedy")
+    table.add_column(f"{summary.problems:,} held-out problems, greedy")
     table.add_column("before", justify="right")
     table.add_column("after", justify="right")
     table.add_row(
@@ -139,13 +142,15 @@ def show(console: Console, folder: RunFolder, summary: Summary) -> None:
     table.add_row("second look right → wrong", "", f"{summary.right_to_wrong:.1%}")
     console.print()
     console.print(table)
-    console.print(f"\nmixed groups over time   {_mixed_over_time(folder)}", highlight=False)
-    console.print(
-        f"time and peak memory     {duration(summary.seconds)}, {gigabytes(summary.peak_memory_bytes)}",
-        highlight=False,
-    )
-    console.print(f"run                      {folder.path}", highlight=False, soft_wrap=True)
-    console.print(f"report                   {folder.report_file}", highlight=False, soft_wrap=True)
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    say(f"\nmixed groups over time   {_mixed_over_time(folder)}")
+    say(f"time and peak memory     {duration(summary.seconds)}, {gigabytes(summary.peak_memory_bytes)}")
+    if aside:
+        say(f"{aside} rows set aside, see {folder.quarantine_file}", style="yellow")
+    if dropped:
+        say(f"the responses of {dropped} steps were not kept, for want of room (rollouts.keep)")
+    say(f"run                      {folder.path}")
+    say(f"report                   {folder.report_file}")
 
 
 def _with_interval(value: float, interval: tuple[float, float]) -> str:

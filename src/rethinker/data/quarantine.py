@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rethinker.errors import DatasetError
 from rethinker.types import State
 
@@ -9,40 +11,57 @@ SHOWN = 5
 
 
 class Quarantine:
-    """Counts rows seen and rows set aside. A row met again in a later epoch is counted again, and listed once."""
+    """Counts different rows, seen and set aside: one that is read again, in a later epoch or measurement, is no other.
 
-    def __init__(self, *, max_share: float, minimum: int = 50) -> None:
-        """Start empty.
+    Args:
+        max_share: Largest share of bad rows among those seen.
+        minimum: Rows to see before the share is judged, so that one early bad row stops nothing.
+        training_rows: Rows of the training side; more reads of it than these are of rows seen before.
+    """
 
-        Args:
-            max_share: Largest share of bad rows among those seen.
-            minimum: Rows to see before the share is judged, so that one early bad row stops nothing.
-        """
+    def __init__(self, *, max_share: float, minimum: int = 50, training_rows: int = sys.maxsize) -> None:
         self._max_share = max_share
         self._minimum = minimum
+        self._training_rows = training_rows
         self._reasons: dict[str, str] = {}
-        self._seen = 0
-        self._bad = 0
+        self._training_reads = 0
+        self._held_out: set[str] = set()
 
     def __len__(self) -> int:
         """Number of different rows set aside."""
         return len(self._reasons)
 
     def saw(self, rows: int = 1) -> None:
-        """Count rows read, good or bad."""
-        self._seen += rows
+        """Count rows that the training stream has read, good or bad; it reads each once before any twice."""
+        self._training_reads += rows
+
+    def saw_held_out(self, id: str) -> None:  # noqa: A002 (the field's name)
+        """Count a held-out row, good or bad."""
+        self._held_out.add(id)
 
     def add(self, id: str, reason: str) -> None:  # noqa: A002 (the field's name)
         """Set aside one of the rows seen.
 
         Raises:
-            DatasetError: the share of bad rows is now above `max_share`, and at least `minimum` rows were seen.
+            DatasetError: as `judge`.
         """
-        self._bad += 1
         self._reasons.setdefault(id, reason)
-        if self._seen >= self._minimum and self._bad > self._max_share * self._seen:
+        self.judge()
+
+    def judge(self, *, at_end: bool = False) -> None:
+        """Compare the share with what is allowed.
+
+        Args:
+            at_end: No more rows will come: more than one bad row is judged however few were seen.
+
+        Raises:
+            DatasetError: the share of bad rows is above `max_share`, and at least `minimum` rows were seen.
+        """
+        bad, seen = len(self._reasons), min(self._training_reads, self._training_rows) + len(self._held_out)
+        enough = bad > 1 if at_end else seen >= self._minimum
+        if enough and bad > self._max_share * seen:
             raise DatasetError(
-                f"{self._bad} of the {self._seen} rows read are bad, more than data.max_quarantined="
+                f"{bad} of the {seen} rows read are bad, more than data.max_quarantined="
                 f"{self._max_share:g} allows; mend them or raise it. {self.summary()}"
             )
 
@@ -56,9 +75,13 @@ class Quarantine:
 
     def state_dict(self) -> State:
         """What was seen and set aside."""
-        return {"reasons": dict(self._reasons), "seen": self._seen, "bad": self._bad}
+        return {
+            "reasons": dict(self._reasons),
+            "training_reads": self._training_reads,
+            "held_out": sorted(self._held_out),
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Restore `state_dict`."""
         self._reasons = dict(state["reasons"])
-        self._seen, self._bad = state["seen"], state["bad"]
+        self._training_reads, self._held_out = state["training_reads"], set(state["held_out"])

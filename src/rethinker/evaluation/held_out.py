@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rethinker.data.quarantine import Quarantine
 from rethinker.errors import DataError
@@ -14,7 +15,7 @@ from rethinker.rollout.scoring import first_requests, scored_groups
 from rethinker.rollout.second_looks import Marker, SecondLooks, spontaneous
 from rethinker.seeding import Purpose
 from rethinker.timing import Stopwatch
-from rethinker.types import Group, Problem, Prompt
+from rethinker.types import Group, Outcome, Problem, Prompt
 
 CHUNK = 256
 """Problems encoded and held at once."""
@@ -22,18 +23,34 @@ CHUNK = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What one pass over held-out problems found.
+    """What one pass over held-out problems found, in counts: the parts of a pass add up.
 
     Attributes:
-        problems: Problems answered; `skipped` rows could not become one and stand in the quarantine.
-        by_source: (right, answered) per source of the problems.
+        outcomes: How the scoring of each answer ended.
+        skipped: Rows that could not become a problem and stand in the quarantine.
     """
 
-    problems: int
-    correct: int
-    skipped: int
-    second_looks: SecondLooks
-    by_source: dict[str, tuple[int, int]]
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    second_looks: SecondLooks = field(default_factory=SecondLooks)
+    skipped: int = 0
+
+    def __add__(self, other: Evaluation) -> Evaluation:
+        """What both passes found."""
+        return Evaluation(
+            outcomes=self.outcomes + other.outcomes,
+            second_looks=self.second_looks + other.second_looks,
+            skipped=self.skipped + other.skipped,
+        )
+
+    @property
+    def problems(self) -> int:
+        """Problems answered."""
+        return self.outcomes.total()
+
+    @property
+    def correct(self) -> int:
+        """Those answered right."""
+        return self.outcomes[Outcome.OK]
 
     @property
     def accuracy(self) -> float:
@@ -80,25 +97,26 @@ class HeldOut:
         Raises:
             DatasetError: too large a share of the rows is bad.
         """
-        groups: list[Group] = []
-        skipped = 0
+        found = Evaluation()
         for start in range(0, len(source), CHUNK):
-            readable = self._readable(source, range(start, min(start + CHUNK, len(source))))
-            skipped += min(CHUNK, len(source) - start) - len(readable)
-            groups += self._answered(readable)
+            found += self._measured(source, range(start, min(start + CHUNK, len(source))))
+        return found
+
+    def _measured(self, source: ProblemSource, rows: Sequence[int]) -> Evaluation:
+        """One chunk, of which nothing but counts is kept."""
+        readable = self._readable(source, rows)
+        groups = self._answered(readable)
         return Evaluation(
-            problems=len(groups),
-            correct=sum(_correct(group) for group in groups),
-            skipped=skipped,
+            outcomes=Counter(group.rollouts[0].verdict.outcome for group in groups),
             second_looks=spontaneous(groups, self._scorer, self._marker),
-            by_source=_by_source(groups),
+            skipped=len(rows) - len(readable),
         )
 
     def _readable(self, source: ProblemSource, rows: Sequence[int]) -> list[tuple[Problem, Prompt]]:
         """Problems and prompts of the rows that can become one."""
         readable = []
         for row in rows:
-            self._quarantine.saw()
+            self._quarantine.saw_held_out(source.id(row))
             try:
                 problem = source[row]
                 prompt = self._vlm.encode(problem, self._template, max_tokens=self._max_prompt_tokens)
@@ -125,15 +143,3 @@ class HeldOut:
             scorer=self._scorer,
             stopwatch=Stopwatch(),
         )
-
-
-def _correct(group: Group) -> bool:
-    return group.rollouts[0].verdict.correct
-
-
-def _by_source(groups: Sequence[Group]) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
-    for group in groups:
-        right, answered = found.get(group.problem.source, (0, 0))
-        found[group.problem.source] = (right + _correct(group), answered + 1)
-    return found

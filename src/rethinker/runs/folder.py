@@ -27,6 +27,7 @@ class RunFolder:
         self.metrics_file = path / "metrics.jsonl"
         self.rollouts = path / "rollouts"
         self.tensorboard = path / "tensorboard"
+        self.quarantine_file = path / "quarantine.jsonl"
         self.report_file = path / "report.html"
         self.summary_file = path / "summary.json"
 

@@ -12,6 +12,7 @@ class Summary:
     """The outcome of one run on the held-out problems; greedy decoding, no second look forced.
 
     Attributes:
+        problems: Held-out problems answered.
         accuracy_before: Share of held-out problems right before training; `accuracy_after` after it.
         accuracy_before_interval: Its 95 % interval (low, high); `accuracy_after_interval` likewise.
         rethinking_before: Share of responses that look twice unasked, before; `rethinking_after` after.
@@ -21,6 +22,7 @@ class Summary:
         peak_memory_bytes: Peak of the memory summed over the process tree.
     """
 
+    problems: int
     accuracy_before: float
     accuracy_after: float
     accuracy_before_interval: tuple[float, float]
