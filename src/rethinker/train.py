@@ -28,7 +28,7 @@ from rethinker.runs.rollouts import RolloutRecord
 from rethinker.runs.signals import StopSignal
 from rethinker.runs.summary import Summary
 from rethinker.timing import Stopwatch
-from rethinker.types import Experience, Mean, Metrics, State, merge
+from rethinker.types import NO_VERDICT, Experience, Mean, Metrics, State, merge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +163,8 @@ class Run:
         return {
             "eval/accuracy": Mean(sum=found.correct, count=found.problems),
             "eval/rethinking": Mean(sum=found.second_looks.rethought, count=found.problems),
+            "eval/skipped": Mean(sum=found.skipped),
+            **{f"eval/{each.value}": Mean(sum=found.outcomes[each], count=found.problems) for each in NO_VERDICT},
         }
 
     def _save_if_due(self, metrics: Metrics, *, last: bool) -> None:

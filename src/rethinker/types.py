@@ -137,6 +137,10 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
+NO_VERDICT = (Outcome.UNPARSED, Outcome.TIMEOUT, Outcome.ERROR)
+"""Outcomes that say nothing of whether the response was right."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The score of one response.

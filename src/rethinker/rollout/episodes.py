@@ -10,7 +10,7 @@ from rethinker.rollout.sampler import Sampler, is_mixed
 from rethinker.rollout.second_looks import Marker, forced, second_look_metrics, spontaneous
 from rethinker.seeding import Purpose, generator
 from rethinker.timing import Stopwatch
-from rethinker.types import Experience, Group, Mean, Metrics, Outcome, Rollout, State, merge
+from rethinker.types import NO_VERDICT, Experience, Group, Mean, Metrics, Rollout, State, merge
 
 Credit = Callable[[Group], list[Experience]]
 """One group to its experiences (`algo.credit.credit` with its settings)."""
@@ -135,10 +135,7 @@ def _first_metrics(groups: Sequence[Group]) -> Metrics:
 def _outcomes(name: str, rollouts: Sequence[Rollout]) -> Metrics:
     """Shares of the responses that got no verdict, by why."""
     outcomes = [rollout.verdict.outcome for rollout in rollouts]
-    return {
-        f"{name}/{outcome.value}": Mean(sum=outcomes.count(outcome), count=len(outcomes))
-        for outcome in (Outcome.UNPARSED, Outcome.TIMEOUT, Outcome.ERROR)
-    }
+    return {f"{name}/{outcome.value}": Mean(sum=outcomes.count(outcome), count=len(outcomes)) for outcome in NO_VERDICT}
 
 
 def _group_metrics(groups: Sequence[Group]) -> Metrics:

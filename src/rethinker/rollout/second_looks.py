@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rethinker.interfaces import Scorer
 from rethinker.rewards.extract import final_answer
@@ -36,7 +36,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondLooks:
-    """Counts over a set of responses.
+    """Counts over a set of responses; those of two sets add up.
 
     Attributes:
         responses: All of them; `right` those whose final answer is.
@@ -45,20 +45,25 @@ class SecondLooks:
         answered: Of those, with a first answer that was checked: the four transitions add up to it.
     """
 
-    responses: int
-    right: int
-    rethought: int
-    rethought_right: int
-    wrong_to_right: int
-    right_to_wrong: int
-    stayed_right: int
-    stayed_wrong: int
-    unchecked: int
+    responses: int = 0
+    right: int = 0
+    rethought: int = 0
+    rethought_right: int = 0
+    wrong_to_right: int = 0
+    right_to_wrong: int = 0
+    stayed_right: int = 0
+    stayed_wrong: int = 0
+    unchecked: int = 0
 
     @property
     def answered(self) -> int:
         """Responses with a transition."""
         return self.wrong_to_right + self.right_to_wrong + self.stayed_right + self.stayed_wrong
+
+    def __add__(self, other: SecondLooks) -> SecondLooks:
+        """Counts over both sets."""
+        mine, theirs = asdict(self), asdict(other)
+        return SecondLooks(**{name: mine[name] + theirs[name] for name in mine})
 
 
 def spontaneous(groups: Iterable[Group], scorer: Scorer, marker: Marker) -> SecondLooks:
