@@ -41,7 +41,7 @@ def _group(problem_id: str, *, image: Image | None = None, samples: int = 3, ret
                 text=rollout.text + " Wait, does it seem right? \\boxed{7}",
                 finish_reason="stop",
                 policy_version=3,
-                verdict=Verdict(outcome=Outcome.OK, reward=1.0, extracted="7"),
+                verdict=Verdict(outcome=Outcome.OK, reward=1.0, extracted="7", detail="because"),
                 first=rollout,
                 trigger="\n\nWait, does it seem right?",
                 trigger_span=(1, 3),

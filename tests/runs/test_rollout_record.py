@@ -44,6 +44,7 @@ def test_row_holds_the_published_fields(tmp_path, make_group, make_image):
         "reward": 1.0,
         "outcome": "ok",
         "extracted": "7",
+        "detail": "because",
         "first_answer": "first 1",
         "advantage": -0.5,
         "forced_span": [1, 3],

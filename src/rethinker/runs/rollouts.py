@@ -91,6 +91,7 @@ class RolloutRecord:
             "reward": float(rollout.verdict.reward),
             "outcome": rollout.verdict.outcome.value,
             "extracted": rollout.verdict.extracted,
+            "detail": rollout.verdict.detail,
             "first_answer": self._first_answer(rollout),
             "advantage": float(experience.advantage),
             "forced_span": list(rethought.trigger_span) if rethought else None,
