@@ -42,6 +42,8 @@ def test_every_field_explains_itself(section: type[BaseModel]) -> None:
     ("tree", "reason"),
     [
         ({"sampler": {"queries": 10}, "train": {"updates_per_episode": 3}}, "cannot be split into"),
+        ({"train": {"steps": 7, "updates_per_episode": 2}}, "train.updates_per_episode=2; take 6 or 8"),
+        ({"train": {"steps": 7}}, "train.updates_per_episode=16; take 16"),
         ({"sampler": {"kind": "dynamic", "group_size": 1}}, "mixed groups"),
         ({"rethink": {"kind": "forced", "max_kept": 0}}, "rethink.kind=none"),
         ({"rethink": {"kind": "forced", "categories": []}}, "rethink.categories is empty"),

@@ -326,7 +326,7 @@ class TrainConfig(Section):
     """How long."""
 
     steps: Count = 160
-    """Optimiser updates in all."""
+    """Optimiser updates in all; whole episodes."""
     updates_per_episode: Count = 16
     """Updates on one episode's responses before the policy is synced (paper: 16 of 512 pairs)."""
 
@@ -380,6 +380,12 @@ class Config(Section):
             raise ValueError(
                 f"sampler.queries={queries} cannot be split into train.updates_per_episode={updates} equal batches "
                 "of whole groups; make the first a multiple of the second"
+            )
+        if over := self.train.steps % updates:
+            below, above = self.train.steps - over, self.train.steps - over + updates
+            raise ValueError(
+                f"train.steps={self.train.steps} would end in the middle of an episode of "
+                f"train.updates_per_episode={updates}; take {f'{below} or ' if below else ''}{above}"
             )
         if self.sampler.kind == "dynamic" and self.sampler.group_size < 2:
             raise ValueError("sampler.kind=dynamic waits for mixed groups, which need sampler.group_size of 2 or more")

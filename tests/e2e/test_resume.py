@@ -154,11 +154,13 @@ def test_a_complete_run_is_not_resumed_unless_it_shall_go_further(
     shutil.copytree(unbroken, run)
     assert runs.rethinker("train", "--resume", run) == 1
     assert "is complete: its last checkpoint is step 6 of train.steps=6" in capsys.readouterr().err
-    assert runs.rethinker("train", "--resume", run, "train.steps=7") == 0
-    assert [row["step"] for row in runs.metrics(run)] == [1, 2, 3, 4, 5, 6, 7]
+    assert runs.rethinker("train", "--resume", run, "train.steps=7") == 1
+    assert "take 6 or 8" in capsys.readouterr().err
+    assert runs.rethinker("train", "--resume", run, "train.steps=8") == 0
+    assert [row["step"] for row in runs.metrics(run)] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert runs.metrics(run)[:6] == runs.metrics(unbroken)
     assert runs.rethinker("train", "--resume", run) == 1  # the run's own configuration has moved on with it
-    assert "train.steps=7" in capsys.readouterr().err
+    assert "train.steps=8" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(
