@@ -314,7 +314,7 @@ class LearnerConfig(Section):
     max_nonfinite: Count = 10
     """The run stops after so many steps in a row with a loss or gradient that is not finite."""
     micro_batch_tokens: Count = 16_384
-    """Token budget of one forward and backward, padding included."""
+    """Most tokens of one forward and backward; attention's padding is not counted, and a longer response goes alone."""
     share_prompts: bool = True
     """Pass a group's prompt and images once, not once per response."""
 
