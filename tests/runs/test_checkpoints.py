@@ -157,6 +157,26 @@ def test_where_and_how_long_a_run_goes_may_differ(checkpoints):
         Checkpoints(checkpoints._folder, keep=5, config=moved).load(path)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "data.max_quarantined",
+        "data.max_image_pixels",
+        "data.path",
+        "data.images",
+        "model.path",
+        "verifier.timeout_seconds",
+        "verifier.memory_bytes",
+        "verifier.workers",
+    ],
+)
+def test_moved_files_and_the_limits_that_stopped_a_run_may_differ(checkpoints, key):
+    path = save(checkpoints, 10)
+    section, name = key.split(".")
+    changed = {**CONFIG, section: {**CONFIG.get(section, {}), name: 7}}
+    assert Checkpoints(checkpoints._folder, keep=5, config=changed).load(path)[0]["step"] == 10
+
+
 def test_full_disk_is_seen_before_anything_is_written(checkpoints, monkeypatch):
     save(checkpoints, 10)
     usage = namedtuple("usage", "total used free")

@@ -41,12 +41,20 @@ MAY_DIFFER = frozenset(
         "rollouts",
         "trackers",
         "verifier.workers",
+        "verifier.timeout_seconds",
+        "verifier.memory_bytes",
+        "data.max_quarantined",
+        "data.max_image_pixels",
+        "data.path",
+        "data.images",
+        "model.path",
         "engine.max_rows",
         "learner.micro_batch_tokens",
     }
 )
-"""Keys and sections that a resumed run may change: where it runs, how long, how often it looks, how much at once.
-Device and batch sizes change rounding only; `train.steps` stretches the learning rate's schedule from there on."""
+"""Keys and sections that a resumed run may change: where it runs, where its files lie, how long, how often it looks,
+how much at once, and the limits that stopped it. Device and batch sizes change rounding only; `train.steps` stretches
+the learning rate's schedule from there on."""
 
 _NAME = re.compile(r"step-(\d{6,})")
 _REPLACED = ".replaced"
