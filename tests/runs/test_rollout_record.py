@@ -146,3 +146,9 @@ def test_full_disk_is_a_clear_error(tmp_path, make_group, monkeypatch):
     with pytest.raises(RunFolderError, match=r"cannot write .*000001\.jsonl\.gz: No space left on device"):
         record_in(tmp_path).write(1, make_group("p1"))
     assert bytes_below(tmp_path) == 0
+
+
+def test_folder_that_cannot_be_made_is_a_clear_error(tmp_path, make_group):
+    (tmp_path / "rollouts").write_text("")
+    with pytest.raises(RunFolderError, match=r"cannot write .*images"):
+        record_in(tmp_path / "rollouts").write(1, make_group("p1"))

@@ -1,6 +1,8 @@
 """Metrics are one strict JSON line a step, and a resumed run writes the file it would have written unbroken."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -51,8 +53,17 @@ def test_resumed_file_is_the_unbroken_one_to_the_byte(tmp_path):
 
 
 def test_cutting_back_before_the_first_line_is_nothing(tmp_path):
-    JsonlTracker(tmp_path / "metrics.jsonl").cut_back(3)
+    JsonlTracker(tmp_path / "metrics.jsonl").cut_back(0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_lost_before_the_checkpoint_are_not_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with pytest.raises(RunFolderError, match="ends at step 0, but the checkpoint to go on from is of step 3"):
+        JsonlTracker(path).cut_back(3)
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3')
+    with pytest.raises(RunFolderError, match=r"ends at step 2, .*Put the whole file back, or remove the checkpoints"):
+        JsonlTracker(path).cut_back(3)
 
 
 def test_torn_last_line_is_left_out_a_torn_line_before_is_an_error(tmp_path):
@@ -68,6 +79,25 @@ def test_torn_last_line_is_left_out_a_torn_line_before_is_an_error(tmp_path):
 def test_file_that_cannot_be_written_is_a_clear_error(tmp_path):
     with pytest.raises(RunFolderError, match="resume the run from its last checkpoint"):
         JsonlTracker(tmp_path).log(1, {})
+
+
+def test_events_that_cannot_be_written_are_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match=r"cannot write .*file.*resume the run from its last checkpoint"):
+        TensorBoardTracker(tmp_path / "file").log(1, {"a": 1.0})
+
+    script = (
+        "import resource, sys; from pathlib import Path; from rethinker.runs.trackers import TensorBoardTracker\n"
+        "tracker = TensorBoardTracker(Path(sys.argv[1])); tracker.log(1, {'a': 1.0})\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "tracker.log(2, {'a': 1.0})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "events")], capture_output=True, text=True, check=False
+    )
+    assert "RunFolderError: cannot write" in done.stderr
+    assert "File too large" in done.stderr
+    assert "Exception in thread" not in done.stderr
 
 
 def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path):

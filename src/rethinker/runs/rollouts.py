@@ -21,7 +21,7 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Float32
 
-from rethinker.runs.files import atomic_file, bytes_below, write_atomically
+from rethinker.runs.files import atomic_file, bytes_below, unwritable, write_atomically
 from rethinker.types import Experience, Image, Rethought, Rollout
 
 
@@ -59,7 +59,10 @@ class RolloutRecord:
         """
         if self._keep_bytes == 0:
             return
-        self._images.mkdir(parents=True, exist_ok=True)
+        try:
+            self._images.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(self._images, error) from error
         path = self._folder / f"{step:06d}.jsonl.gz"
         image_ids = [[self._save_image(image) for image in each.rollout.prompt.images] for each in experiences]
         # No time stamp and no name in the header: the same responses are the same bytes.

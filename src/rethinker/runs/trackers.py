@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 from rethinker.errors import RunFolderError
 from rethinker.interfaces import Tracker
 from rethinker.runs.files import unwritable, write_atomically
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -51,12 +50,24 @@ class JsonlTracker(Tracker):
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, allow_nan=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise unwritable(self._path, error) from error
 
     def cut_back(self, step: int) -> None:
-        """Drop the lines after `step`, and a torn last one. The lines kept stay as they are, to the byte."""
+        """Drop the lines after `step`, and a torn last one. The lines kept stay as they are, to the byte.
+
+        Raises:
+            RunFolderError: there is no line of `step`, so lines were lost.
+        """
         rows = read_metrics(self._path)
+        last = max((row["step"] for row in rows), default=0)
+        if last < step:
+            raise RunFolderError(
+                f"{self._path} ends at step {last}, but the checkpoint to go on from is of step {step}: lines are "
+                "missing. Put the whole file back, or remove the checkpoints of later steps than its last line"
+            )
         if self._path.exists():
             lines = self._path.read_bytes().split(b"\n")
             kept = [line + b"\n" for line, row in zip(lines, rows) if row["step"] <= step]
@@ -67,34 +78,65 @@ class JsonlTracker(Tracker):
 
 
 class TensorBoardTracker(Tracker):
-    """TensorBoard events in a folder of their own; what is not a finite number is left out of them."""
+    """TensorBoard events in a folder of their own; what is not a finite number is left out of them.
+
+    Written record by record, as the libraries' own writers do so in a thread whose errors come late and unwrapped.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writer: SummaryWriter | None = None
+        self._file: BinaryIO | None = None
         self._purge_step: int | None = None
 
     def log(self, step: int, metrics: Mapping[str, float | int | None]) -> None:
-        """Write one scalar per metric."""
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter  # slow to import, and only wanted here
+        """Write one event with a scalar per metric.
 
-            self._writer = SummaryWriter(str(self._folder), purge_step=self._purge_step)
-        for name, value in metrics.items():
-            if (finite := _finite(value)) is not None:
-                self._writer.add_scalar(name, finite, step)
-        self._writer.flush()
+        Raises:
+            RunFolderError: it cannot be written.
+        """
+        from tensorboard.compat.proto.summary_pb2 import Summary  # slow to import, and only wanted here
+
+        scalars = {name: finite for name, value in metrics.items() if (finite := _finite(value)) is not None}
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        try:
+            if self._file is None:
+                self._file = self._opened()
+            self._write(self._file, step=step, summary=Summary(value=values))
+            self._file.flush()
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
 
     def cut_back(self, step: int) -> None:
         """Have the viewer forget what earlier event files say of the steps after `step`. Call it before `log`."""
-        assert self._writer is None, "events are written already"
+        assert self._file is None, "events are written already"
         self._purge_step = step + 1
 
     def close(self) -> None:
         """Close the event file."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self._file is not None:
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError as error:
+                raise unwritable(self._folder, error) from error
+
+    def _opened(self) -> BinaryIO:
+        """A new event file; the viewer forgets the purged steps at a session's start."""
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        self._folder.mkdir(exist_ok=True)
+        moment = time.time_ns()
+        file = (self._folder / f"events.out.tfevents.{moment // 10**9:010d}.{os.getpid()}.{moment % 10**9}").open("xb")
+        self._write(file, file_version="brain.Event:2")
+        if self._purge_step is not None:
+            self._write(file, step=self._purge_step, session_log=SessionLog(status=SessionLog.START))
+        return file
+
+    def _write(self, file: BinaryIO, **content: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        RecordWriter(file).write(Event(wall_time=time.time(), **content).SerializeToString())
 
 
 class Trackers(Tracker):
