@@ -34,7 +34,7 @@ def test_plain_takes_the_queries_as_they_come(tiny_vlm: VLM) -> None:
         assert group.rewards.tolist() == [0, 0, 0, 1]
         assert len({id(rollout.prompt) for rollout in group.rollouts}) == 1
     assert first.tokens == sum(len(r.token_ids) for group in first.groups for r in group.rollouts)
-    assert first.metrics == {}
+    assert {name: mean.value for name, mean in first.metrics.items()} == {"sampler/repeated": 0}
 
 
 def test_every_sample_has_a_seed_of_its_own_keyed_by_episode_and_problem(tiny_vlm: VLM) -> None:
@@ -108,7 +108,11 @@ def test_a_problem_whose_prompt_cannot_be_made_is_quarantined_and_replaced(tiny_
 def test_a_problem_stands_once_in_a_round(tiny_vlm: VLM) -> None:
     stream = ListStream([problem("a"), problem("a"), problem("b"), problem("a"), problem("c")])
     made = sampler(tiny_vlm, ScriptedEngine(tiny_vlm, always), stream, queries=3)
-    assert ids(made.sample(0).groups) == ["a", "b", "c"]
+    sampled = made.sample(0)
+    assert ids(sampled.groups) == ["a", "b", "c"]
+    assert sampled.metrics["sampler/repeated"].value == 2
+    assert stream.position == 5  # those left out are not asked again in this epoch
+    assert made.sample(1).metrics["sampler/repeated"].value == 2
 
 
 def test_fewer_problems_than_queries_stop_the_run_instead_of_waiting_for_ever(tiny_vlm: VLM) -> None:

@@ -25,7 +25,7 @@ class Sampled:
 
     Attributes:
         tokens: Response tokens sampled, those of dropped groups included.
-        metrics: What dynamic sampling had to throw away (`sampler/…`).
+        metrics: What was left out (`sampler/…`).
     """
 
     groups: tuple[Group, ...]
@@ -37,7 +37,8 @@ class Sampler:
     """Makes the groups of an episode.
 
     Args:
-        stream: Training problems; one whose prompt cannot be made is quarantined and replaced by the next.
+        stream: Training problems. One whose prompt cannot be made is quarantined and replaced by the next; so is one
+            that stands in the round already (where two epochs meet), which then comes again in a later epoch.
         queries: Groups per episode.
         rounds: 1 is the plain sampler. More is dynamic sampling (DAPO): rounds of `queries` problems until so many
             groups are mixed, counted on first responses. If they never are, the latest other groups fill the episode.
@@ -73,17 +74,18 @@ class Sampler:
         self._queries = queries
         self._group_size = group_size
         self._rounds = rounds
+        self._repeated = 0
 
     def sample(self, episode: int) -> Sampled:
         """Groups of first responses to the next problems of the stream, sampled under `episode`'s keys."""
         mixed: list[Group] = []
         other: list[Group] = []
-        used = 0
+        used = self._repeated = 0
         while used < self._rounds and len(mixed) < self._queries:
             groups = self._round(episode * self._rounds + used)
             used += 1
             if self._rounds == 1:
-                return Sampled(groups=tuple(groups), tokens=_tokens(groups), metrics={})
+                return Sampled(groups=tuple(groups), tokens=_tokens(groups), metrics=self._left_out())
             mixed += [group for group in groups if is_mixed(group)]
             other += [group for group in groups if not is_mixed(group)]
         missing = max(0, self._queries - len(mixed))
@@ -91,11 +93,15 @@ class Sampler:
         return Sampled(
             groups=tuple(kept),
             tokens=_tokens(mixed) + _tokens(other),
-            metrics={
+            metrics=self._left_out()
+            | {
                 "sampler/rounds": Mean(sum=used),
                 "sampler/dropped": Mean(sum=len(mixed) + len(other) - len(kept), count=len(mixed) + len(other)),
             },
         )
+
+    def _left_out(self) -> Metrics:
+        return {"sampler/repeated": Mean(sum=self._repeated)}
 
     def _round(self, number: int) -> list[Group]:
         prompts = self._prompts()
@@ -140,10 +146,14 @@ class Sampler:
         return prompts
 
     def _encoded(self, problems: Sequence[Problem], taken: set[str]) -> list[tuple[Problem, Prompt]]:
-        """Problems with their prompts; bad ones are quarantined, one that is in the round already waits its turn."""
+        """Problems with their prompts; bad ones are quarantined, those in the round already are left out and counted.
+
+        Keeping the latter for the next round would put their pixels into every checkpoint.
+        """
         encoded: list[tuple[Problem, Prompt]] = []
         for problem in problems:
             if problem.id in taken:
+                self._repeated += 1
                 continue
             try:
                 prompt = self._vlm.encode(problem, self._template, max_tokens=self._max_prompt_tokens)
