@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from rethinker.config import Config, Section
@@ -132,6 +132,8 @@ def _bound(constraint: Any) -> str:
             return f"> {beyond:g}"
         case Le(le=most):
             return f"≤ {most:g}"
+        case Lt(lt=below):
+            return f"< {below:g}"
     raise TypeError(f"{constraint!r} is a bound that this page cannot show yet")
 
 

@@ -44,13 +44,19 @@ def test_every_field_explains_itself(section: type[BaseModel]) -> None:
         ({"sampler": {"queries": 10}, "train": {"updates_per_episode": 3}}, "cannot be split into"),
         ({"train": {"steps": 7, "updates_per_episode": 2}}, "train.updates_per_episode=2; take 6 or 8"),
         ({"train": {"steps": 7}}, "train.updates_per_episode=16; take 16"),
-        ({"sampler": {"kind": "dynamic", "group_size": 1}}, "mixed groups"),
+        ({"sampler": {"kind": "plain", "group_size": 1}}, "group_size=1 trains nothing"),
+        ({"sampler": {"kind": "dynamic", "group_size": 1}}, "group_size=1 trains nothing"),
+        ({"data": {"kind": "jsonl", "path": "p", "held_out": 0}}, "data.held_out=0 leaves one side no rows"),
+        ({"data": {"kind": "logicvista", "held_out": 1}}, "data.held_out=1 leaves one side no rows"),
+        ({"objective": {"clip_low": 1}}, "less than 1"),
+        ({"evaluation": {"marker": "wait!"}}, "must begin and end with a letter"),
+        ({"evaluation": {"marker": ""}}, "evaluation.marker='' must begin"),
         ({"rethink": {"kind": "forced", "max_kept": 0}}, "rethink.kind=none"),
         ({"rethink": {"kind": "forced", "categories": []}}, "rethink.categories is empty"),
         ({"verifier": {"kind": "python"}}, "verifier.function=module:function"),
         ({"verifier": {"function": "a:b"}}, "set verifier.kind=python"),
         ({"learner": {"lr": float("nan")}}, "finite"),
-        ({"learner": {"betas": [0.9, 1.5]}}, "less than or equal to 1"),
+        ({"learner": {"betas": [0.9, 1.0]}}, "less than 1"),
     ],
 )
 def test_an_impossible_combination_raises_with_its_reason(tree: dict[str, object], reason: str) -> None:
@@ -61,6 +67,7 @@ def test_an_impossible_combination_raises_with_its_reason(tree: dict[str, object
 
 def test_possible_combinations_are_accepted() -> None:
     Config.model_validate({"rethink": {"kind": "forced", "share": 0, "max_kept": 0}})
+    Config.model_validate({"evaluation": {"marker": "let me check"}, "objective": {"clip_low": 0.9}})
     assert SsrReplayConfig(lifetime=3).lifetime == 3
     assert SamplerConfig(kind="dynamic", group_size=2).kind == "dynamic"
     assert VerifierConfig(kind="python", function="mine:score").threshold == 1.0

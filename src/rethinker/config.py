@@ -15,6 +15,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0.0)]
+BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Section(BaseModel):
@@ -108,7 +109,7 @@ class JsonlDataConfig(Section):
     images: str = ""
     """Folder that image paths are relative to; empty means the file's own."""
     held_out: Share = 0.2
-    """Share of rows held out for evaluation, chosen by the hash of their id."""
+    """Share of rows held out for evaluation, above 0 and below 1, chosen by the hash of their id."""
     max_quarantined: Share = 0.05
     """The run stops when a larger share of the rows is bad."""
     max_image_pixels: Count = 50_000_000
@@ -122,7 +123,7 @@ class LogicVistaDataConfig(Section):
     path: str = "fixtures"
     """The file; `fixtures` is the handful shipped in the package."""
     held_out: Share = 0.2
-    """Share of rows held out for evaluation, chosen by the hash of their id."""
+    """Share of rows held out for evaluation, above 0 and below 1, chosen by the hash of their id."""
     max_quarantined: Share = 0.05
     """The run stops when a larger share of the rows is bad."""
     max_image_pixels: Count = 50_000_000
@@ -284,7 +285,7 @@ ReplayConfig = Annotated[NoReplayConfig | FilterReplayConfig | SsrReplayConfig, 
 class ObjectiveConfig(Section):
     """The loss."""
 
-    clip_low: Positive = 0.2
+    clip_low: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     """ε_low (code: 0.2)."""
     clip_high: Positive = 0.35
     """ε_high (code: 0.35)."""
@@ -305,7 +306,7 @@ class LearnerConfig(Section):
     """Share of the steps with rising learning rate (code: 3 %)."""
     final_lr: Share = 0.5
     """The cosine ends at this share of the peak (code: half)."""
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     """AdamW's moments."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     """AdamW's decay."""
@@ -387,8 +388,12 @@ class Config(Section):
                 f"train.steps={self.train.steps} would end in the middle of an episode of "
                 f"train.updates_per_episode={updates}; take {f'{below} or ' if below else ''}{above}"
             )
-        if self.sampler.kind == "dynamic" and self.sampler.group_size < 2:
-            raise ValueError("sampler.kind=dynamic waits for mixed groups, which need sampler.group_size of 2 or more")
+        if self.sampler.group_size < 2:
+            raise ValueError("sampler.group_size=1 trains nothing: advantages compare responses; give 2 or more")
+        if self.data.kind != "gym" and self.data.held_out in (0, 1):
+            raise ValueError(f"data.held_out={self.data.held_out:g} leaves one side no rows; give a share between")
+        if not (self.evaluation.marker[:1].isalnum() and self.evaluation.marker[-1].isalnum()):
+            raise ValueError(f"evaluation.marker={self.evaluation.marker!r} must begin and end with a letter or digit")
         if self.rethink.kind == "forced" and self.rethink.share > 0 and self.rethink.max_kept == 0:
             raise ValueError("rethink.share is above 0 but rethink.max_kept is 0; set rethink.kind=none instead")
         return self

@@ -53,7 +53,7 @@ def test_a_nested_default_is_the_one_its_owner_sets():
     ("key", "shown"),
     [
         ("rethink.share", "float ≥ 0 ≤ 1"),
-        ("learner.betas", "[float ≥ 0 ≤ 1; float ≥ 0 ≤ 1]"),
+        ("learner.betas", "[float ≥ 0 < 1; float ≥ 0 < 1]"),
         ("advantage.kind", "`grpo` or `grpo_std` or `rloo`"),
         ("data.mixture", "list of sections"),
         ("trackers.tensorboard", "bool"),
