@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from tests.e2e import runs
 
 from rethinker.runs.rollouts import read_rollouts
+from rethinker.runs.trackers import read_metrics
 
 PATIENCE = 900.0
 """Seconds before a run that hangs is given up; nothing here depends on how fast the machine is."""
@@ -88,6 +90,17 @@ def test_the_run_is_worth_stopping(unbroken: Path) -> None:
     spans = [row["forced_span"] for path in unbroken.glob("rollouts/*.gz") for row in read_rollouts(path)]
     assert any(spans)
     assert runs.weights(unbroken, 3) != runs.weights(unbroken, 6)
+
+
+def test_every_metric_of_a_run_is_explained(place: Path) -> None:
+    """Under dynamic sampling and a KL, which have metrics of their own."""
+    runs.train(place / "recipe.yaml", place / "named", *CARRIED, "objective.kl_coefficient=0.01", "train.steps=2")
+    logged = {name for row in read_metrics(place / "named" / "metrics.jsonl") for name in row}
+    assert {"sampler/rounds", "policy/kl", "eval/timeout", "rethink/forced"} <= logged
+    page = (Path(__file__).parents[2] / "docs" / "run-folder.md").read_text()
+    explained = set(re.findall(r"`([\w/]+)`", page))
+    binned = {re.sub(r"(magnitude_\w+)/.*", r"\1/B", name) for name in logged}
+    assert binned - explained == set()
 
 
 def test_the_same_seed_is_the_same_run(place: Path, unbroken: Path) -> None:
