@@ -227,7 +227,7 @@ def test_a_verifier_that_accepts_anything_does_not_start(
     source = "def score(response, problem):\n    return True\n"
     recipe = python_verifier(tmp_path, talker, source, data_file(tmp_path, rows(6)))
     said = refused(capsys, "train", recipe, "run.dir=run")
-    assert "preflight: a known wrong response did not score wrong with reward 0" in said
+    assert "preflight: a known wrong response counted as right" in said
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 

@@ -34,6 +34,17 @@ def always(outcome: Outcome, reward: float) -> FakeScorer:
     return FakeScorer(lambda *_: Verdict(outcome=outcome, reward=reward, extracted=None, detail="as told"))
 
 
+def half(wrong: float, right: float = 1.0, threshold: float = 1.0) -> FakeScorer:
+    """A verifier that gives a part of the reward for something else than the answer."""
+
+    def score(asked: Problem, response: str) -> Verdict:
+        reward = right if response == f"\\boxed{{{asked.answer}}}" else wrong
+        outcome = Outcome.OK if reward >= threshold else Outcome.WRONG
+        return Verdict(outcome=outcome, reward=reward, extracted=None, detail="as told")
+
+    return FakeScorer(score)
+
+
 def problem(kind: str, answer: str, *choices: str, name: str = "p", category: str = "") -> Problem:
     return Problem(id=name, images=(), question="?", answer=answer, verifier=kind, choices=choices, category=category)
 
@@ -80,10 +91,11 @@ def test_the_known_wrong_answer_is_read_and_wrong(good: Problem) -> None:
     [
         (always(Outcome.WRONG, 0.0), "known right response"),
         (always(Outcome.OK, 1.0), "known wrong response"),
-        (always(Outcome.OK, 0.9), "known right response"),
-        (always(Outcome.ERROR, 0.0), "fails on every response"),
+        (half(0.5), "gives a wrong answer a reward"),
+        (always(Outcome.OK, 0.9), "less than its full reward"),
+        (always(Outcome.ERROR, 0.0), "give the row another verifier"),
         (always(Outcome.TIMEOUT, 0.0), "timeout_seconds"),
-        (always(Outcome.UNPARSED, 0.0), "not of the problem's kind"),
+        (always(Outcome.UNPARSED, 0.0), "cannot be read as the row's kind"),
     ],
 )
 def test_a_verifier_that_does_not_look_is_caught(scorer: FakeScorer, cause: str) -> None:
@@ -97,6 +109,28 @@ def test_a_row_that_names_a_wrong_kind_is_caught(pool: VerifierPool) -> None:
         preflight(pool, [problem("numbr", "12")])
     with pytest.raises(PreflightError, match="'many' is not of kind 'number'"):
         preflight(pool, [problem("number", "many")])
+
+
+def test_one_bad_row_is_named_and_stops_nothing(pool: VerifierPool) -> None:
+    (line,) = preflight(pool, [problem("number", "n/a", name="row-3"), problem("number", "12", name="row-4")])
+    assert "problem row-3 cannot be verified" in line
+    assert "'n/a' is not of kind 'number'" in line
+    bad = [problem("number", "n/a", name=f"row-{row}") for row in range(3)]
+    with pytest.raises(PreflightError, match="row-0"):
+        preflight(pool, [*bad, problem("number", "12")])
+
+
+def test_a_graded_function_need_not_give_all_or_nothing() -> None:
+    assert preflight(half(0.1, right=0.9, threshold=0.5), GOOD, graded=True) == []
+    with pytest.raises(PreflightError, match="known wrong response counted as right"):
+        preflight(half(0.6, right=0.9, threshold=0.5), GOOD, graded=True)
+
+
+def test_a_function_that_wants_a_format_is_told_what_the_preflight_sends() -> None:
+    with pytest.raises(PreflightError, match=r"known right response did not count as right.*") as caught:
+        preflight(half(0.0, right=0.5), GOOD, graded=True)
+    assert "sends \\boxed{answer} and nothing else" in str(caught.value)
+    assert "verifier.threshold" in str(caught.value)
 
 
 def test_one_problem_of_each_kind_and_category_is_checked() -> None:

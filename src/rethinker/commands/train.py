@@ -66,7 +66,8 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
     with StopSignal() as stop, PeakMemory() as memory:
         parts = build(config, folder)
         try:
-            preflight(parts.scorer, sample_of(parts.validation))
+            for line in preflight(parts.scorer, sample_of(parts.validation), graded=config.verifier.kind == "python"):
+                console.print(line, highlight=False, soft_wrap=True, markup=False, style="yellow")
             state, done = _latest(parts) if resuming else (None, 0)
             folder.write_config(to_yaml(config))  # now that it is known to work, and to fit what is resumed
             with Progress(console, steps=config.train.steps, start=done) as progress:
