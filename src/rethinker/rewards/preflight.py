@@ -140,7 +140,7 @@ class _Failure(NamedTuple):
             case _ if self.graded:
                 return (
                     "the preflight sends \\boxed{answer} and nothing else; a function that wants a format, such as "
-                    "<think>, too must count the answer alone as right: score the two apart, and set verifier.threshold to "
-                    "what the answer earns"
+                    "<think>, too must count the answer alone as right: score the two apart, and set "
+                    "verifier.threshold to what the answer earns"
                 )
         return "the verifier compares with something else than the stored answer"
