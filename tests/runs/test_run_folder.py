@@ -54,8 +54,27 @@ def test_folder_with_other_files_is_refused(tmp_path):
 
 
 def test_folder_of_a_start_that_died_before_its_config_is_taken(tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / ".lock").write_text("process 1 on nowhere\n")
     RunFolder.create(tmp_path / "run").close()
-    RunFolder.create(tmp_path / "run").close()
+
+
+def test_a_start_that_fails_leaves_nothing_one_that_began_leaves_all(tmp_path):
+    with pytest.raises(ZeroDivisionError), RunFolder.create(tmp_path / "run") as folder:
+        folder.checkpoints.mkdir()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ZeroDivisionError), RunFolder.create(tmp_path / "run") as folder:
+        folder.write_config("seed: 0\n")
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), RunFolder.resume(tmp_path / "run"):
+        raise ZeroDivisionError
+    assert (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_run_in_use_is_not_announced_as_one_to_resume(run):
+    with RunFolder.resume(run), pytest.raises(RunFolderError, match="in use by process"):
+        RunFolder.create(run)
 
 
 def test_two_missing_levels_are_refused_one_is_made(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -48,14 +49,16 @@ class RunFolder:
                 f"cannot make the run folder {path}: {error.strerror}; create its parent, make it writable, "
                 "or choose another run.dir"
             ) from error
-        if "config.yaml" in held:
+        if held - _LEFT_BY_A_START_THAT_FAILED and "config.yaml" not in held:
+            raise RunFolderError(f"the run folder {path} is not empty; choose another run.dir")
+        folder = cls(path, FolderLock(path))
+        if folder.config_file.exists():  # looked for under the lock: a run in use is no run to resume
+            folder.close()
             raise RunFolderError(
                 f"the run folder {path} holds a run already; resume it with `rethinker train --resume {path}`, "
                 "or choose another run.dir"
             )
-        if held - _LEFT_BY_A_START_THAT_FAILED:
-            raise RunFolderError(f"the run folder {path} is not empty; choose another run.dir")
-        return cls(path, FolderLock(path))
+        return folder
 
     @classmethod
     def create_named(cls, recipe: str, *, parent: Path = Path("runs"), now: datetime | None = None) -> Self:
@@ -96,10 +99,21 @@ class RunFolder:
         """Unlock the folder."""
         self._lock.release()
 
+    def _remove_if_nothing_began(self) -> None:
+        """Take away what a failed start leaves; a folder that holds anything else stays."""
+        with suppress(OSError):  # checkpoints or something new are not nothing, and the error that led here counts more
+            if {entry.name for entry in self.path.iterdir()} <= _LEFT_BY_A_START_THAT_FAILED:
+                if self.checkpoints.exists():
+                    self.checkpoints.rmdir()
+                (self.path / ".lock").unlink()
+                self.path.rmdir()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self._remove_if_nothing_began()
         self.close()
