@@ -60,15 +60,14 @@ def test_folder_of_a_start_that_died_before_its_config_is_taken(tmp_path):
 
 
 def test_a_start_that_fails_leaves_nothing_one_that_began_leaves_all(tmp_path):
-    with pytest.raises(ZeroDivisionError), RunFolder.create(tmp_path / "run") as folder:
-        folder.checkpoints.mkdir()
-        raise ZeroDivisionError
+    def fail(open_folder, prepare):
+        with pytest.raises(ZeroDivisionError), open_folder(tmp_path / "run") as folder:
+            raise prepare(folder) or ZeroDivisionError
+
+    fail(RunFolder.create, lambda folder: folder.checkpoints.mkdir())
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ZeroDivisionError), RunFolder.create(tmp_path / "run") as folder:
-        folder.write_config("seed: 0\n")
-        raise ZeroDivisionError
-    with pytest.raises(ZeroDivisionError), RunFolder.resume(tmp_path / "run"):
-        raise ZeroDivisionError
+    fail(RunFolder.create, lambda folder: folder.write_config("seed: 0\n"))
+    fail(RunFolder.resume, lambda folder: None)
     assert (tmp_path / "run" / "config.yaml").exists()
 
 
