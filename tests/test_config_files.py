@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from rethinker.config import Config, FilterReplayConfig, ForcedRethinkConfig, JsonlDataConfig
-from rethinker.config_files import diff, load, load_as, to_yaml
+from rethinker.config import Config, FilterReplayConfig, ForcedRethinkConfig, JsonlDataConfig, SsrReplayConfig
+from rethinker.config_files import diff, living_in, load, load_as, to_yaml
 from rethinker.errors import ConfigError
 from rethinker.warmup_config import WarmupConfig
 
@@ -51,6 +51,25 @@ def test_override_values_are_yaml_converted_by_the_types() -> None:
     assert config.trackers.tensorboard is False
     assert config.rethink.kind == "none"
     assert config.run.dir == "a/b"
+
+
+@pytest.mark.parametrize("text", ["2026", "/tmp/run #2", "a: b", "~/runs", "null", "[1", "'quoted'", "a=b", ""])
+def test_text_is_taken_as_it_stands(text: str) -> None:
+    assert load([], [f"run.dir={text}"]).run.dir == text
+    data = load([], ["data.kind=jsonl", f"data.path={text}"]).data
+    assert isinstance(data, JsonlDataConfig)
+    assert data.path == text
+
+
+def test_the_last_layer_replaces_a_section_that_overrides_changed() -> None:
+    config = load([], ["rethink.share=0.5", "replay.alpha=2"], ["rethink.kind=none", "replay.kind=ssr"])
+    assert config.rethink.kind == "none"
+    assert config.replay == SsrReplayConfig(alpha=2)
+
+
+def test_a_run_moves_to_another_folder_by_value() -> None:
+    config = load([], ["seed=3"])
+    assert diff(config, living_in(Path("2026"), config)) == {"run.dir": ("", "2026")}
 
 
 def test_a_changed_kind_replaces_its_section(tmp_path: Path) -> None:
@@ -108,7 +127,7 @@ def test_overrides_are_one_layer_whatever_their_order() -> None:
             "data.mixture=[{family: bars, level: 0}]",
             "data.mixture[0].level: got 0, expected greater than or equal to 1",
         ),
-        ("run.dir=2024", "run.dir: got 2024, expected a valid string; put it in quotes"),
+        ("run={dir: 2024}", "run.dir: got 2024, expected a valid string; put it in quotes"),
         ("data.kind=jsonl", "data.path is missing and has no default; set it"),
         ("sampler.queries=10", "sampler.queries=10 cannot be split into train.updates_per_episode=16"),
         (

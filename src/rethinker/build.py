@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from os.path import expanduser
 from pathlib import Path
 
 import torch
@@ -99,7 +100,7 @@ def build_vlm(config: Config) -> VLM:
         ConfigError: the device does not exist here.
     """
     return load(
-        config.model.path,
+        expanduser(config.model.path),
         device=resolve_device(config.device),
         dtype=config.model.dtype,
         trust_remote_code=config.model.trust_remote_code,
@@ -166,8 +167,8 @@ def _data(config: Config) -> tuple[Stream, ProblemSource, ProblemSource, Quarant
             Quarantine(max_share=1.0),
         )
     train, held_out = split(_source(config.data), config.data.held_out)
-    validation, test = split(held_out, 0.5, salt="test") if len(held_out) > 1 else (held_out, held_out)
-    validation, test = sample(validation, evaluation.validation_problems), sample(test, evaluation.test_problems)
+    halves = split(held_out, 0.5, salt="test") if len(held_out) > 1 else (held_out, held_out)
+    validation, test = sample(halves[0], evaluation.validation_problems), sample(halves[1], evaluation.test_problems)
     reached = len(train) + min(len(held_out), len(validation) + len(test))
     quarantine = Quarantine(max_share=config.data.max_quarantined, minimum=min(50, reached), training_rows=len(train))
     return ProblemStream(train, seed=config.seed, quarantine=quarantine), validation, test, quarantine
@@ -177,12 +178,12 @@ def _source(data: JsonlDataConfig | LogicVistaDataConfig) -> ProblemSource:
     match data:
         case JsonlDataConfig():
             return JsonlSource(
-                Path(data.path),
-                images=Path(data.images) if data.images else None,
+                Path(expanduser(data.path)),
+                images=Path(expanduser(data.images)) if data.images else None,
                 max_pixels=data.max_image_pixels,
             )
         case LogicVistaDataConfig():
-            return LogicVistaSource(data.path, max_pixels=data.max_image_pixels)
+            return LogicVistaSource(expanduser(data.path), max_pixels=data.max_image_pixels)
 
 
 def _episodes(

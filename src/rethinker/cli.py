@@ -81,8 +81,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _split(recipe: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Files and overrides: what holds a "=" is an override."""
-    return [Path(part) for part in recipe if "=" not in part], [part for part in recipe if "=" in part]
+    """Files and overrides: what holds a "=" is an override, unless it is a YAML file's name or a file."""
+    files = [part for part in recipe if "=" not in part or part.endswith((".yaml", ".yml")) or Path(part).is_file()]
+    return [Path(part) for part in files], [part for part in recipe if part not in files]
 
 
 def _train(parsed: argparse.Namespace) -> None:

@@ -1,7 +1,8 @@
 """From files and overrides to a `Config`: defaults, then YAML files left to right, then dotted `key=value` overrides.
 
 A layer that changes a section's `kind` replaces the section: what was set for another kind does not carry over. All
-overrides together are one layer, so their order does not matter. Unknown keys are refused before values are looked at.
+overrides together are one layer, so their order does not matter; their values are YAML, but for text, which is taken as
+it stands. Unknown keys are refused before values are looked at.
 """
 
 from __future__ import annotations
@@ -29,20 +30,31 @@ Variants = tuple[type[Section], ...]
 """The classes that can stand in one place, told apart by `kind`."""
 
 
-def load(files: Sequence[Path], overrides: Sequence[str] = ()) -> Config:
+def load(files: Sequence[Path], overrides: Sequence[str] = (), last: Sequence[str] = ()) -> Config:
     """Resolve a run's configuration; `run.recipe` becomes the first file's stem unless set (see `load_as`)."""
-    return load_as(Config, files, overrides, defaults={"run": {"recipe": Path(files[0]).stem}} if files else {})
+    return load_as(Config, files, overrides, last, defaults={"run": {"recipe": Path(files[0]).stem}} if files else {})
+
+
+def living_in(folder: Path, config: Config) -> Config:
+    """The same run, in another folder."""
+    return config.model_copy(update={"run": config.run.model_copy(update={"dir": str(folder)})})
 
 
 def load_as(
-    root: type[Root], files: Sequence[Path], overrides: Sequence[str] = (), *, defaults: Tree | None = None
+    root: type[Root],
+    files: Sequence[Path],
+    overrides: Sequence[str] = (),
+    last: Sequence[str] = (),
+    *,
+    defaults: Tree | None = None,
 ) -> Root:
     """Resolve a configuration.
 
     Args:
         root: The tree to resolve: a run's or the warm start's.
         files: YAML files, each laid over those before it.
-        overrides: `section.key=value`, the value read as YAML.
+        overrides: `section.key=value`.
+        last: More of them, a layer over the others.
         defaults: A layer beneath the files.
 
     Raises:
@@ -51,7 +63,7 @@ def load_as(
     tree = root().model_dump(mode="json")
     layers = [("the defaults", defaults or {})]
     layers += [(str(file), read_yaml(Path(file))) for file in files]
-    layers.append(("the command line", _override_layer(overrides)))
+    layers += [("the command line", _override_layer(group, root)) for group in (overrides, last)]
     for origin, layer in layers:
         try:
             tree = _lay_over(tree, layer, root)
@@ -126,18 +138,26 @@ def _parse_yaml(text: str, origin: str) -> Any:
         raise ConfigError(f"{origin}: not valid YAML: {error}") from None
 
 
-def _override_layer(overrides: Sequence[str]) -> Tree:
+def _override_layer(overrides: Sequence[str], root: type[Section]) -> Tree:
     layer: Tree = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):
             raise ConfigError(f"override {override!r} is not of the form section.key=value")
-        value = _parse_yaml(text, f"override {override!r}")
+        value: Any = text if _is_text(root, parts) else _parse_yaml(text, f"override {override!r}")
         for part in reversed(parts):
             value = {part: value}
         layer = _merge(layer, value)
     return layer
+
+
+def _is_text(section: type[Section], parts: Sequence[str]) -> bool:
+    """Whether a key holds text, in a variant that has it."""
+    field = section.model_fields.get(parts[0])
+    if field is None or len(parts) == 1:
+        return field is not None and field.annotation is str
+    return any(_is_text(inner, parts[1:]) for inner in _sections(field.annotation))
 
 
 def _merge(base: Tree, layer: Tree) -> Tree:
