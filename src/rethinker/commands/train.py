@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
+from os.path import expanduser
 from pathlib import Path
 
 from rich import box
@@ -15,10 +16,11 @@ from rich.table import Table
 
 from rethinker.build import build
 from rethinker.config import Config
-from rethinker.config_files import load, to_yaml
-from rethinker.errors import CheckpointError, ConfigError, DataError, DatasetError
+from rethinker.config_files import living_in, load, to_yaml
+from rethinker.errors import CheckpointError, ConfigError, DataError, DatasetError, Interrupted
 from rethinker.interfaces import ProblemSource
 from rethinker.rewards.preflight import preflight
+from rethinker.runs.checkpoints import latest_checkpoint
 from rethinker.runs.folder import RunFolder
 from rethinker.runs.memory import PeakMemory
 from rethinker.runs.progress import Progress
@@ -40,8 +42,8 @@ def start(files: Sequence[Path], overrides: Sequence[str]) -> Summary:
         RethinkerError: anything that keeps the run from starting or going on.
     """
     config = load(files, overrides)
-    folder = RunFolder.create(Path(config.run.dir)) if config.run.dir else RunFolder.create_named(config.run.recipe)
-    with folder:
+    chosen = Path(expanduser(config.run.dir)) if config.run.dir else None
+    with RunFolder.create(chosen) if chosen else RunFolder.create_named(config.run.recipe) as folder:
         return _run(config, folder, resuming=False)
 
 
@@ -56,7 +58,7 @@ def resume(path: Path, files: Sequence[Path], overrides: Sequence[str]) -> Summa
     if files:
         raise ConfigError(f"--resume takes the run's own configuration; leave out {files[0]}, overrides may stay")
     with RunFolder.resume(path) as folder:
-        config = load([folder.config_file], [*overrides, f"run.dir={path}"])
+        config = living_in(path, load([folder.config_file], overrides))
         return _run(config, folder, resuming=True)
 
 
@@ -64,25 +66,44 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
     quieten()
     console = Console()
     with StopSignal() as stop, PeakMemory() as memory:
-        parts = build(config, folder)
         try:
-            for line in preflight(parts.scorer, sample_of(parts.validation), graded=config.verifier.kind == "python"):
-                console.print(line, highlight=False, soft_wrap=True, markup=False, style="yellow")
-            state, done = _latest(parts) if resuming else (None, 0)
-            folder.write_config(to_yaml(config))  # now that it is known to work, and to fit what is resumed
-            with Progress(console, steps=config.train.steps, start=done) as progress:
-                run = Run(parts, progress=progress, memory=memory, stop=stop)
-                if resuming:
-                    run.resume(state)
-                try:
-                    summary = run.train()
-                finally:  # a run that too many bad rows stopped says which they are
-                    run.record_quarantine()
-        finally:
-            parts.scorer.close()
+            parts, summary = _train(config, folder, console, memory=memory, stop=stop, resuming=resuming)
+        except KeyboardInterrupt:
+            raise Interrupted(_what_is_lost(folder), exit_code=stop.exit_code or 130) from None
     show(console, parts, summary)
     parts.quarantine.judge(at_end=True)
     return summary
+
+
+def _train(
+    config: Config, folder: RunFolder, console: Console, *, memory: PeakMemory, stop: StopSignal, resuming: bool
+) -> tuple[Parts, Summary]:
+    parts = build(config, folder)
+    try:
+        for line in preflight(parts.scorer, sample_of(parts.validation), graded=config.verifier.kind == "python"):
+            console.print(line, highlight=False, soft_wrap=True, markup=False, style="yellow")
+        state, done = _latest(parts) if resuming else (None, 0)
+        with Progress(console, steps=config.train.steps, start=done) as progress:
+            run = Run(parts, progress=progress, memory=memory, stop=stop)
+            if resuming:
+                run.resume(state)
+            folder.summary_file.unlink(missing_ok=True)  # of fewer steps: its presence says that a run is complete
+            folder.write_config(to_yaml(config))  # now that it is known to work, and to fit what is resumed
+            try:
+                return parts, run.train()
+            finally:  # a run that too many bad rows stopped says which they are
+                run.record_quarantine()
+    finally:
+        parts.scorer.close()
+
+
+def _what_is_lost(folder: RunFolder) -> str:
+    """What to say after a stop at once."""
+    if not folder.config_file.exists():
+        return "stopped before the run began; nothing is lost"
+    last = latest_checkpoint(folder.checkpoints)
+    since = f"{last} was saved" if last else "the start, as no checkpoint was saved yet,"
+    return f"stopped at once: what was done since {since} is lost. Go on with: rethinker train --resume {folder.path}"
 
 
 def _latest(parts: Parts) -> tuple[State | None, int]:

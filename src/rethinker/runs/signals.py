@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Self
+
+_HEARD = b"\nfinishing the step, then saving; once more to stop at once\n"
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -21,6 +24,7 @@ class StopSignal:
         if self.exit_code is not None:
             raise KeyboardInterrupt
         self.exit_code = _EXIT_CODES[signal.Signals(number)]
+        os.write(2, _HEARD)  # a console may be in the middle of a line, and its streams cannot be entered twice
 
     def __enter__(self) -> Self:
         for name in _EXIT_CODES:
