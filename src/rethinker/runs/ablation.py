@@ -20,7 +20,7 @@ FIGURES = {
     "accuracy": "held-out accuracy, greedy",
     "rethinking": "spontaneous rethinking",
     "wrong_to_right": "second look wrong → right",
-    "effective": "effective batch (share of pairs with |Â| > 0)",
+    "effective": "effective batch (share of pairs with Â ≠ 0)",
     "mixed": "mixed groups",
     "tokens": "tokens generated",
     "seconds": "seconds",
@@ -164,9 +164,10 @@ def _draw(ablation: Ablation, path: Path) -> None:
             panel.errorbar(place + 0.12, 100 * value.mean, yerr=half, fmt="s", color="#0b66c3", capsize=4, ms=6)
         if name == "accuracy":
             panel.axhline(100 * ablation.start, color="#c0392b", linewidth=1, linestyle="--")
-            panel.annotate("before", (0, 100 * ablation.start), color="#c0392b", fontsize=8, va="bottom")
+            panel.annotate("before", (1.5, 100 * ablation.start), color="#c0392b", fontsize=8, va="bottom", ha="center")
         panel.set_title(FIGURES[name].split(" (")[0], fontsize=10, loc="left")
-        panel.set_xticks(range(len(ablation.arms)), [arm.replace(" + ", " +\n") for arm in ablation.arms], fontsize=8)
+        labels = [arm.replace("GRPO-", "GRPO-\n").replace(" ", "\n") for arm in ablation.arms]
+        panel.set_xticks(range(len(labels)), labels, fontsize=8)
         panel.set_xlim(-0.5, len(ablation.arms) - 0.5)
         panel.set_ylim(0, 100)
         panel.set_ylabel("%")
