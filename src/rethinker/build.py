@@ -6,6 +6,7 @@ import copy
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,6 +31,7 @@ from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
 from rethinker.interfaces import AdvantageEstimator, ProblemSource, Replay, RolloutEngine, Sampling, Scorer, Stream
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
+from rethinker.models import adapters
 from rethinker.models.loading import load
 from rethinker.models.vlm import VLM
 from rethinker.rewards.pool import VerifierPool
@@ -94,12 +96,13 @@ def set_threads(threads: int) -> None:
 
 
 def build_vlm(config: Config) -> VLM:
-    """Load the model onto its device.
+    """Load the model onto its device, with its adapter and its frozen parts.
 
     Raises:
         ConfigError: the device does not exist here.
+        ModelError: the model cannot be loaded, or cannot be trained this way.
     """
-    return load(
+    vlm = load(
         config.model.path,
         device=resolve_device(config.device),
         dtype=config.model.dtype,
@@ -107,6 +110,24 @@ def build_vlm(config: Config) -> VLM:
         min_pixels=config.model.min_pixels,
         max_pixels=config.model.max_pixels,
     )
+    choose_trained(vlm.module, config)
+    return vlm
+
+
+def choose_trained(module: Any, config: Config) -> None:
+    """Freeze, adapt and checkpoint as `model` says.
+
+    Raises:
+        ModelError: the model has no such part.
+    """
+    model = config.model
+    adapters.freeze(module, model.freeze if model.adapter.kind == "none" else ())
+    if model.adapter.kind == "lora":
+        adapter = model.adapter
+        lora = adapters.Lora(rank=adapter.rank, alpha=adapter.alpha, dropout=adapter.dropout, parts=adapter.parts)
+        adapters.add_lora(module, lora, seed=config.seed)
+    if model.gradient_checkpointing:
+        adapters.recompute_activations(module)
 
 
 def resolve_device(name: str) -> str:
@@ -284,9 +305,9 @@ def _replay(config: Config) -> Replay:
 
 def _learner(config: Config, vlm: VLM) -> PolicyLearner:
     objective, learner, rethink = config.objective, config.learner, config.rethink
-    reference = None
+    reference, adapted = None, config.model.adapter.kind == "lora"
     if objective.kl_coefficient:
-        reference = VLM(copy.deepcopy(vlm.module).requires_grad_(False), vlm.processor)
+        reference = vlm if adapted else VLM(copy.deepcopy(vlm.module).requires_grad_(False), vlm.processor)
     return PolicyLearner(
         vlm,
         objective=Objective(

@@ -23,6 +23,7 @@ class Purpose(StrEnum):
     SECOND = "second"  # sampling second looks
     REPLAY = "replay"  # draws from the replay buffer
     EVALUATION = "evaluation"  # sampled evaluation
+    ADAPTER = "adapter"  # the initial weights of a low-rank adapter
     WARMUP = "warmup"  # the warm start: initial weights, examples, styles
 
 
