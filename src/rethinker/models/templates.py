@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from rethinker.types import IMAGE_MARK, Problem
+from rethinker.types import IMAGE_MARK
 
 Template = Literal["plain", "rethinking"]
 
@@ -18,10 +18,10 @@ SUFFIXES: dict[Template, str] = {
 }
 
 
-def messages(problem: Problem, template: Template) -> list[dict[str, Any]]:
+def messages(question: str, template: Template) -> list[dict[str, Any]]:
     """One user turn in chat-template form, with an image entry where each `<image>` mark stood."""
     content: list[dict[str, str]] = []
-    parts = (problem.question + SUFFIXES[template]).split(IMAGE_MARK)
+    parts = (question + SUFFIXES[template]).split(IMAGE_MARK)
     for index, part in enumerate(parts):
         if index:
             content.append({"type": "image"})
