@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from rethinker.errors import DataError, ModelError
+from rethinker.models import adapters
 from rethinker.models.attention import Layout
 from rethinker.models.families import family
 from rethinker.models.outlines import Placeholders
@@ -138,8 +139,11 @@ class VLM:
                 raise DataError(
                     f"problem {problem_id}: the question holds the model's special token {token}; remove it"
                 )
-        text: str = self.processor.apply_chat_template(
-            messages(question, template), tokenize=False, add_generation_prompt=True
+        text: str = self.tokenizer.apply_chat_template(
+            messages(question, template, in_parts=self.sees_images),
+            chat_template=self.processor.chat_template,
+            tokenize=False,
+            add_generation_prompt=True,
         )
         return text
 
@@ -147,7 +151,7 @@ class VLM:
         """What the processor makes of one prompt, as tensors with a batch axis of one."""
         pixels = [image.pixels for image in images]
         return self.processor(
-            text=[text], images=pixels or None, return_tensors="pt", add_special_tokens=self._adds_special(text)
+            text=[text], images=[pixels] if pixels else None, return_tensors="pt", add_special_tokens=self._adds_special(text)
         )
 
     def _adds_special(self, text: str) -> bool:
@@ -273,8 +277,8 @@ class VLM:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False), dtype=np.int64)
 
     def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder (safetensors, tokenizer, processor)."""
-        self.module.save_pretrained(folder)
+        """Write a Hugging Face folder: the model, or its adapter alone, as safetensors, with tokenizer and processor."""
+        adapters.save(self.module, folder)
         self.processor.save_pretrained(folder)
 
 
