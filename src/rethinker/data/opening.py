@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rethinker.data.jsonl import JsonlSource
 from rethinker.data.logicvista import LogicVistaSource
+from rethinker.data.parquet import ParquetSource, shards
 from rethinker.errors import DatasetError
 from rethinker.interfaces import ProblemSource
 
@@ -29,4 +30,6 @@ def open_source(path: str | Path, *, images: Path | None = None, max_pixels: int
         return JsonlSource(path, images=images, max_pixels=max_pixels)
     if path.suffix == ".json":
         return LogicVistaSource(path, max_pixels=max_pixels)
+    if path.suffix == ".parquet" or path.is_dir():
+        return ParquetSource(shards(path), images=images, max_pixels=max_pixels)
     raise DatasetError(f"{path} is no data file: expected .jsonl, .parquet, or LogicVista's dataset.json")
