@@ -10,7 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 
 class TextProcessor:
-    """Renders and tokenises; has no images to prepare."""
+    """Tokenises; has no images to prepare, and no chat template but the tokenizer's."""
+
+    chat_template = None
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
@@ -19,12 +21,6 @@ class TextProcessor:
         """Token ids of texts."""
         assert images is None, "a text-only model was given images"
         return self.tokenizer(list(text), **settings)
-
-    def apply_chat_template(self, conversation: Sequence[dict[str, Any]], **settings: Any) -> str:
-        """Render a conversation; its text parts become one string, which is what text-only templates read."""
-        joined = [turn | {"content": "".join(part["text"] for part in turn["content"])} for turn in conversation]
-        text: str = self.tokenizer.apply_chat_template(joined, **settings)
-        return text
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the tokenizer."""

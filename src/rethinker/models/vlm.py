@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from rethinker.errors import DataError, ModelError
 from rethinker.models import adapters
@@ -97,11 +97,14 @@ class VLM:
         """Render a problem, expand its images to placeholders, and tokenise.
 
         Raises:
-            DataError: the question holds one of the model's special tokens, there are images and no vision tower, or
-                the prompt is longer than `max_tokens`.
+            DataError: the question holds one of the model's special tokens, there are images and no vision tower, the
+                processor refuses an image, or the prompt is longer than `max_tokens`.
         """
         text = self._rendered(problem.id, problem.question, template)
-        inputs = self._processed(text, problem.images)
+        try:
+            inputs = self._processed(text, problem.images)
+        except ValueError as error:
+            raise DataError(f"problem {problem.id}: the model's processor refuses it: {error}") from error
         ids = inputs["input_ids"][0]
         if len(ids) > max_tokens:
             raise DataError(
@@ -119,13 +122,15 @@ class VLM:
             DataError: as `encode`.
         """
         text = self._rendered(outline.id, outline.question, template)
-        expanded = self._placeholders.expanded(text, outline.image_sizes)
-        if expanded is None:
-            blanks = [_blank(size) for size in outline.image_sizes]
-            return int(self._processed(text, blanks)["input_ids"].shape[1])
+        try:
+            expanded = self._placeholders.expanded(text, outline.image_sizes)
+            if expanded is None:
+                blanks = [_blank(size) for size in outline.image_sizes]
+                return int(self._processed(text, blanks)["input_ids"].shape[1])
+        except ValueError as error:
+            raise DataError(f"problem {outline.id}: the model's processor refuses it: {error}") from error
         short, left_out = expanded
-        ids = self.tokenizer.backend_tokenizer.encode(short, add_special_tokens=self._adds_special(text)).ids
-        return len(ids) + left_out
+        return self._count(short) + left_out
 
     def _rendered(self, problem_id: str, question: str, template: Template) -> str:
         parts = question.split(IMAGE_MARK)
@@ -153,6 +158,13 @@ class VLM:
         return self.processor(
             text=[text], images=[pixels] if pixels else None, return_tensors="pt", add_special_tokens=self._adds_special(text)
         )
+
+    def _count(self, text: str) -> int:
+        """Tokens of a text; nothing but their number is asked for, which the fast tokenizers tell faster."""
+        adds_special = self._adds_special(text)
+        if not isinstance(self.tokenizer, PreTrainedTokenizerFast):
+            return len(self.tokenizer(text, add_special_tokens=adds_special)["input_ids"])
+        return len(self.tokenizer.backend_tokenizer.encode_batch_fast([text], add_special_tokens=adds_special)[0].ids)
 
     def _adds_special(self, text: str) -> bool:
         """Whether the tokenizer puts its start token before a rendered prompt: not twice, where the template did."""
