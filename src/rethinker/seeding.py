@@ -16,6 +16,7 @@ class Purpose(StrEnum):
 
     SCENE = "scene"  # what a gym problem shows
     STREAM = "stream"  # the order of training problems
+    MIXTURE = "mixture"  # from which part of a mixture a problem comes
     SHUFFLE = "shuffle"  # the order of an episode's groups
     FIRST = "first"  # sampling first responses
     FORCE = "force"  # which responses are forced to look twice
@@ -25,6 +26,7 @@ class Purpose(StrEnum):
     EVALUATION = "evaluation"  # sampled evaluation
     ADAPTER = "adapter"  # the initial weights of a low-rank adapter
     WARMUP = "warmup"  # the warm start: initial weights, examples, styles
+    SELECTION = "selection"  # which rows of a data set are kept
 
 
 def key(seed: int, purpose: Purpose, *, step: int = 0, problem_id: str = "", sample: int = 0) -> int:

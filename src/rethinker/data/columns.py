@@ -14,7 +14,7 @@ from typing import Any
 
 from rethinker.data.encoded import encoded_images
 from rethinker.data.rows import Row, list_options, make_row, option_letter, unbox
-from rethinker.errors import DataError
+from rethinker.errors import ColumnError
 
 Fields = Mapping[str, Any]
 """One row as the file holds it: column → value."""
@@ -62,9 +62,7 @@ class Columns:
         choices, answer = texts(found, self.choices), filled(found, self.answer)
         verifier = text(found, self.verifier)
         if verifier and verifier not in VERIFIERS:
-            raise DataError(
-                f"column {self.verifier[0]!r}: verifier {verifier!r} is unknown; use one of {', '.join(VERIFIERS)}"
-            )
+            raise ColumnError(f"verifier {verifier!r} is unknown; use one of {', '.join(VERIFIERS)}", self.verifier[0])
         name, images = pick(found, self.images)
         return make_row(
             id=id,
@@ -105,7 +103,7 @@ def filled(found: Fields, names: tuple[str, ...]) -> str:
     """
     value = text(found, names)
     if not value.strip():
-        raise DataError(f"column {' or '.join(map(repr, names))}: expected text or a number, got nothing")
+        raise ColumnError("expected text or a number, got nothing", *names)
     return value
 
 
@@ -124,5 +122,5 @@ def texts(found: Fields, names: tuple[str, ...]) -> list[str]:
 def _as_text(value: object, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         shown = json.dumps(value, default=lambda unknown: type(unknown).__name__)[:80]
-        raise DataError(f"column {name!r}: expected text or a number, got {shown}")
+        raise ColumnError(f"expected text or a number, got {shown}", name)
     return value if isinstance(value, str) else str(value)

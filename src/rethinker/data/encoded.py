@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from rethinker.errors import DataError
+from rethinker.errors import ColumnError, ImageError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://|(data|file):", re.IGNORECASE)
 DATA_URI = re.compile(r"data:image/[\w.+-]+(;[^,;]*)*;base64,", re.IGNORECASE)
@@ -41,14 +41,14 @@ class ImageFile:
         """The file's bytes.
 
         Raises:
-            DataError: there is no such file, or it cannot be read.
+            ImageError: there is no such file, or it cannot be read.
         """
         try:
             if not self.path.is_file():  # a pipe or device would block or never end
-                raise DataError(f"image {self.path} cannot be opened: there is no such file")
+                raise ImageError(f"image {self.path} cannot be opened: there is no such file")
             return self.path.open("rb")
         except OSError as error:
-            raise DataError(f"image {self.path} cannot be opened: {error.strerror or error}") from error
+            raise ImageError(f"image {self.path} cannot be opened: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def _encoded_image(value: object, folder: Path, name: str) -> EncodedImage:
     if isinstance(value, bytes):
         return ImageBytes(value, f"in column {name!r}")
     if not isinstance(value, str):
-        raise DataError(
-            f"column {name!r}: expected an image (a path, base64, bytes or {{bytes, path}}), got {type(value).__name__}"
+        raise ColumnError(
+            f"expected an image (a path, base64, bytes or {{bytes, path}}), got {type(value).__name__}", name
         )
     if (data := _from_base64(value, name)) is not None:
         return ImageBytes(data, f"in column {name!r}")
@@ -108,7 +108,7 @@ def _from_base64(text: str, name: str) -> bytes | None:
         return base64.b64decode("".join(text[uri.end() if uri else 0 :].split()), validate=True)
     except binascii.Error as error:
         if uri:
-            raise DataError(f"column {name!r}: the data: URI is not valid base64: {error}") from error
+            raise ColumnError(f"the data: URI is not valid base64: {error}", name) from error
         return None
 
 
@@ -116,19 +116,19 @@ def image_path(folder: Path, name: str) -> Path:
     """The file that a row names, which must lie in the data set's folder, links followed.
 
     Raises:
-        DataError: `name` is empty, absolute or a URL, or climbs out of `folder`, by itself or by a link.
+        ImageError: `name` is empty, absolute or a URL, or climbs out of `folder`, by itself or by a link.
     """
     if URL.match(name):
-        raise DataError(
+        raise ImageError(
             f"image {name[:200]!r} is a URL; nothing is fetched: download it into {folder} and name the file"
         )
     normal = posixpath.normpath(name.replace("\\", "/")) if name else ""
     if not normal or "\0" in normal or normal.startswith("/") or normal.split("/")[0] == "..":
-        raise DataError(f"image path {name[:200]!r} does not lie in {folder}; name a file inside it, relative to it")
+        raise ImageError(f"image path {name[:200]!r} does not lie in {folder}; name a file inside it, relative to it")
     path = folder / normal
     real = os.path.realpath(path)
     if not real.startswith(os.path.join(_real(folder), "")):
-        raise DataError(f"image path {name!r} is a link to {real}, outside {folder}; put the file itself there")
+        raise ImageError(f"image path {name!r} is a link to {real}, outside {folder}; put the file itself there")
     return path
 
 

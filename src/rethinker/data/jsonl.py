@@ -18,7 +18,7 @@ from typing import Any
 from rethinker.data.columns import USUAL, Columns, text
 from rethinker.data.repeats import Repeats
 from rethinker.data.rows import Row, RowSource
-from rethinker.errors import DataError, DatasetError
+from rethinker.errors import ColumnError, DataError, DatasetError
 
 MAX_LINE_BYTES = 64_000_000
 """A longer line is a bad row, never held in memory; it bounds images in base64 too."""
@@ -86,9 +86,8 @@ class JsonlSource(RowSource):
         fields = self._fields(index)
         name, first = self._id(index, fields), self._repeats.first(index)
         if first is not None:
-            raise DataError(
-                f"column {self._columns.id[0]!r}: {name!r} stands on line {self._lines[first]} already; "
-                "ids must be unique"
+            raise ColumnError(
+                f"{name!r} stands on line {self._lines[first]} already; ids must be unique", self._columns.id[0]
             )
         return self._columns.row(fields, id=name, folder=self._images, source=self._path.name)
 

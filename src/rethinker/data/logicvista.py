@@ -14,7 +14,7 @@ from typing import Any
 from rethinker.data.columns import filled
 from rethinker.data.encoded import ImageFile, image_path
 from rethinker.data.rows import Row, RowSource, make_row
-from rethinker.errors import DataError, DatasetError
+from rethinker.errors import ColumnError, DataError, DatasetError
 
 FIXTURES = Path(__file__).parent.parent / "assets" / "logicvista" / "dataset.json"
 """The shipped handful."""
@@ -63,7 +63,7 @@ class LogicVistaSource(RowSource):
             raise DataError(f"expected a JSON object {{…}}, got {type(fields).__name__}")
         question, answer, image = (filled(fields, (column,)) for column in ("question", "answer", "imagename"))
         if not LETTERS.fullmatch(answer.strip()):
-            raise DataError(f"column 'answer': expected an option's letter, or several as \"A, C\", got {answer!r}")
+            raise ColumnError(f'expected an option\'s letter, or several as "A, C", got {answer!r}', "answer")
         return make_row(
             id=name,
             images=(ImageFile(image_path(self._path.parent / "images", image)),),

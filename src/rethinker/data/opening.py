@@ -10,11 +10,11 @@ from pathlib import Path
 from rethinker.data.jsonl import JsonlSource
 from rethinker.data.logicvista import LogicVistaSource
 from rethinker.data.parquet import ParquetSource, shards
+from rethinker.data.rows import RowSource
 from rethinker.errors import DatasetError
-from rethinker.interfaces import ProblemSource
 
 
-def open_source(path: str | Path, *, images: Path | None = None, max_pixels: int = 50_000_000) -> ProblemSource:
+def open_source(path: str | Path, *, images: Path | None = None, max_pixels: int = 50_000_000) -> RowSource:
     """Open a data file, or a folder of parquet shards.
 
     Args:

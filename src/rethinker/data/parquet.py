@@ -17,7 +17,7 @@ from rethinker.data.columns import USUAL, Columns
 from rethinker.data.repeats import Repeats
 from rethinker.data.row_groups import RowGroups
 from rethinker.data.rows import Row, RowSource
-from rethinker.errors import DataError, DatasetError
+from rethinker.errors import ColumnError, DatasetError
 
 SPLITS = ("train", "validation", "valid", "val", "dev", "test")
 """What shards are named after (`train-00000-of-00002.parquet`, `test/0000.parquet`)."""
@@ -89,7 +89,9 @@ class ParquetSource(RowSource):
         """
         first = self._repeats.first(index)
         if first is not None:
-            raise DataError(f"id {self.id(index)!r} stands in {self.where(first)} already; ids must be unique")
+            raise ColumnError(
+                f"{self.id(index)!r} stands in {self.where(first)} already; ids must be unique", self._columns.id[0]
+            )
         return self._columns.row(
             self._groups.fields(index),
             id=self.id(index),

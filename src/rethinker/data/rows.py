@@ -66,12 +66,12 @@ class Row:
 class RowSource(ProblemSource):
     """Base of the readers: what one row says is theirs, what becomes of it is here.
 
-    Args:
+    Attributes:
         max_pixels: Largest image area.
     """
 
     def __init__(self, *, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+        self.max_pixels = max_pixels
 
     @abstractmethod
     def where(self, index: int) -> str:
@@ -92,7 +92,7 @@ class RowSource(ProblemSource):
             DataError: the row cannot become a problem.
         """
         try:
-            return self.row(index).problem(max_pixels=self._max_pixels)
+            return self.row(index).problem(max_pixels=self.max_pixels)
         except DataError as error:
             raise DataError(f"{self.where(index)}: {error}") from error
 
@@ -103,7 +103,7 @@ class RowSource(ProblemSource):
             DataError: the row cannot become a problem, as far as that shows without pixels.
         """
         try:
-            return self.row(index).outline(max_pixels=self._max_pixels)
+            return self.row(index).outline(max_pixels=self.max_pixels)
         except DataError as error:
             raise DataError(f"{self.where(index)}: {error}") from error
 

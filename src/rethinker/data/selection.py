@@ -14,44 +14,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from rethinker.data.tables import Table
+from rethinker.data.virl import PassRates
 from rethinker.errors import DatasetError
 from rethinker.seeding import Purpose, generator
 
 Mask = Bool[np.ndarray, " rows"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedSubset:
-    """A subset of ViRL39K that the paper trained on. It published no ids, so a rule stands for it (ours).
-
-    Attributes:
-        column: The pass rate it goes by.
-        above: Rows with a higher rate are in it,
-        below: if theirs is lower than this.
-        rule: Both, for people.
-        paper: How many rows the paper speaks of.
-    """
-
-    column: str
-    above: float
-    below: float
-    rule: str
-    paper: str
-
-
-SUBSETS = {
-    "virl-7b": NamedSubset(
-        column="PassRate_7BBase", above=0.0, below=math.inf, rule="0 < PassRate_7BBase", paper="about 16K"
-    ),
-    "virl-32b": NamedSubset(
-        column="PassRate_32BTrained",
-        above=0.0,
-        below=1.0,
-        rule="0 < PassRate_32BTrained < 1",
-        paper="about 20K; the rule keeps 18,785 rows of the whole ViRL39K",
-    ),
-}
-"""The paper's rule for the 32B model, a pass rate that is not zero, keeps every row: hence the upper bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +44,13 @@ def narrow(total: int, conditions: Mapping[str, Mask]) -> Narrowing:
     return Narrowing(rows=tuple(map(int, np.flatnonzero(kept))), left=left)
 
 
-def in_subset(table: Table, subset: NamedSubset) -> Mask:
-    """Rows of a named subset.
+def in_subset(table: Table, subset: PassRates) -> Mask:
+    """Rows of a named subset of ViRL39K.
 
     Raises:
         DatasetError: the table has no such column, or something else than numbers in it.
     """
-    rates = numbers(table, subset.column)
-    return (rates > subset.above) & (rates < subset.below)
+    return np.array([subset.holds(rate) for rate in numbers(table, subset.column)], dtype=np.bool_)
 
 
 def between(table: Table, column: str, low: float, high: float) -> Mask:

@@ -46,7 +46,7 @@ def open_virl(
     path: Path,
     *,
     images: Path | None = None,
-    subset: str = "",
+    subset: str = "none",
     max_pixels: int = 50_000_000,
     row_group_bytes: int = 256_000_000,
 ) -> ProblemSource:
@@ -55,7 +55,7 @@ def open_virl(
     Args:
         path: The parquet file, or its folder.
         images: Folder that image paths are relative to; None means the file's own.
-        subset: One of `SUBSETS`; empty takes every row.
+        subset: One of `SUBSETS`; "none" takes every row.
         max_pixels: Largest image area.
         row_group_bytes: Most bytes of row groups held in memory.
 
@@ -63,7 +63,7 @@ def open_virl(
         DatasetError: the file is missing or of another schema, or the subset is empty.
     """
     source = ParquetSource(shards(path), images=images, max_pixels=max_pixels, row_group_bytes=row_group_bytes)
-    return Subset(source, subset_rows(source, subset)) if subset else source
+    return source if subset == "none" else Subset(source, subset_rows(source, subset))
 
 
 def subset_rows(source: ParquetSource, subset: str) -> list[int]:
