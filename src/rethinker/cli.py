@@ -55,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     train.set_defaults(command=_train)
 
+    export = commands.add_parser("export", help="write a run's model as a folder for transformers and vLLM")
+    export.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR", help="where the model folder goes")
+    export.add_argument("--merge", action="store_true", help="add the adapter to its base: a whole model")
+    export.add_argument("--checkpoint", default="best", metavar="best|last|STEP", help="default: best")
+    export.set_defaults(command=_export)
+
     ablate = commands.add_parser("ablate", help="GRPO, + Filter, + SSR, + Forced Rethinking from one recipe")
     ablate.add_argument("recipe", nargs="+", metavar="FILE|key=value")
     ablate.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds per arm (default 3)")
@@ -94,6 +101,12 @@ def _train(parsed: argparse.Namespace) -> None:
         raise ConfigError("rethinker train needs a recipe: rethinker train recipes/tiny.yaml, or --resume RUN")
     else:
         start(files, overrides)
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    from rethinker.commands.export import export
+
+    export(parsed.run, parsed.to, merge=parsed.merge, which=parsed.checkpoint)
 
 
 def _ablate(parsed: argparse.Namespace) -> None:
