@@ -22,8 +22,8 @@ families are tested, each built at toy width from its own configuration class wi
 from `tests/models/checks.py` by `python -m scripts.write_families_docs`: run it after a change.
 
 The yardstick is the family itself: its processor called once per prompt by its chat template, its module with
-Hugging Face's own attention, one forward per response. Numbers bound the largest difference measured (float32; log-probs
-in nats, gradients relative to each parameter's norm); *holds* stands for what is exact.
+Hugging Face's own attention, one forward per response. Numbers bound the largest difference measured (float32;
+log-probs in nats, gradients relative to each parameter's norm); *holds* stands for what is exact.
 """
 
 NOTES = """\

@@ -199,8 +199,7 @@ def engine_logprobs_are_the_forwards(of: Subject) -> float:
     with torch.no_grad():
         gaps = [
             np.abs(
-                completion.logprobs
-                - stock_logprobs(of.stock, of.vlm.processor, prompt, completion.token_ids).numpy()
+                completion.logprobs - stock_logprobs(of.stock, of.vlm.processor, prompt, completion.token_ids).numpy()
             ).max()
             for prompt, completion in of.completions
         ]
@@ -222,8 +221,7 @@ def shared_gradients_are_separate_ones(of: Subject) -> float:
     """Gradients of every parameter, relative."""
     packed = torch.stack([part.mean() for part in learner_logprobs(of.vlm, of.experiences)]).sum()
     alone = [
-        stock_logprobs(of.stock, of.vlm.processor, e.rollout.prompt, e.rollout.token_ids).mean()
-        for e in of.experiences
+        stock_logprobs(of.stock, of.vlm.processor, e.rollout.prompt, e.rollout.token_ids).mean() for e in of.experiences
     ]
     return gradient_gap(gradients(packed, of.vlm.module), gradients(torch.stack(alone).sum(), of.stock))
 
@@ -282,7 +280,8 @@ def placeholders_are_never_sampled(of: Subject) -> float:
         assert not set(completion.token_ids.tolist()) & set(vlm.forbidden_ids)
     named = vlm.module.config.to_dict()
     assert {named[key] for key in ("image_token_id", "video_token_id") if key in named} <= set(vlm.forbidden_ids)
-    assert vlm.eos_ids and not set(vlm.eos_ids) & set(vlm.forbidden_ids)
+    assert vlm.eos_ids
+    assert not set(vlm.eos_ids) & set(vlm.forbidden_ids)
     return 0.0
 
 

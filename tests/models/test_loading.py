@@ -39,7 +39,7 @@ def test_code_in_a_models_folder_does_not_run_unless_asked_for(own_folder: Path)
     config = json.loads((own_folder / "config.json").read_text(encoding="utf-8"))
     config |= {"model_type": "ours", "auto_map": {"AutoConfig": "own.Config", "AutoModelForImageTextToText": "own.M"}}
     (own_folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(ModelError, match="needs model.trust_remote_code=true"):
+    with pytest.raises(ModelError, match=r"needs model\.trust_remote_code=true"):
         load(str(own_folder), device="cpu")
     assert not ran.exists()
 
@@ -48,7 +48,8 @@ def test_a_text_only_model_loads_with_its_tokenizer_alone(tmp_path: Path) -> Non
     VLM(*toys.build("Qwen3 (text)")).save(tmp_path)
     assert not (tmp_path / "processor_config.json").exists()
     vlm = load(str(tmp_path), device="cpu")
-    assert isinstance(vlm.processor, TextProcessor) and not vlm.sees_images
+    assert isinstance(vlm.processor, TextProcessor)
+    assert not vlm.sees_images
 
 
 def test_bounds_on_the_area_reach_the_processor(folder: Path) -> None:

@@ -72,7 +72,7 @@ def test_an_image_that_the_processor_refuses_is_bad_data() -> None:
         lambda: vlm.encode(shown((1, 250)), "plain"),
         lambda: vlm.prompt_length(Outline(id="shown", question="<image>?", image_sizes=((1, 250),)), "plain"),
     ):
-        with pytest.raises(DataError, match="problem shown: the model's processor refuses it: .*aspect ratio"):
+        with pytest.raises(DataError, match=r"problem shown: the model's processor refuses it: .*aspect ratio"):
             ask()
 
 
@@ -115,7 +115,8 @@ def test_a_family_that_is_not_known_is_counted_by_blank_images() -> None:
 
 def test_tiles_are_joined_and_missing_ones_are_zero() -> None:
     vlm = subject("SmolVLM2").vlm
-    few, many = vlm.encode(shown((32, 64)), "plain"), vlm.encode(shown((96, 96), (96, 96), question="<image><image>"), "plain")
+    some = (shown((32, 64)), shown((96, 96), (96, 96), question="<image><image>"))
+    few, many = (vlm.encode(each, "plain") for each in some)
     joined = vlm.vision([few, many])["pixel_values"]
     alone = [vlm.vision([each])["pixel_values"] for each in (few, many)]
     assert joined.shape[:2] == (2, alone[1].shape[1])
@@ -138,12 +139,14 @@ def test_pixels_are_made_once_and_kept_within_their_bound() -> None:
     processed = vlm._processed
     vlm._processed = lambda *given: (calls.append(given), processed(*given))[1]  # type: ignore[method-assign]
     prompts = [vlm.encode(problem("one"), "plain") for _ in range(5)]
-    assert len(calls) == 5 and vlm._cache.nbytes <= 3 * held
+    assert len(calls) == 5
+    assert vlm._cache.nbytes <= 3 * held
     vlm.vision(prompts[2:])
     vlm.positions(prompts[4])
     assert len(calls) == 5  # the last three are kept
     again = vlm.vision(prompts[:1])["pixel_values"]
-    assert len(calls) == 6 and vlm._cache.nbytes <= 3 * held
+    assert len(calls) == 6
+    assert vlm._cache.nbytes <= 3 * held
     assert again.equal(one.vision([made])["pixel_values"])
 
 

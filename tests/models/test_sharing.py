@@ -153,6 +153,8 @@ def test_bfloat16_weights_give_float32_log_probs_near_float32s(name: str) -> Non
         half, full = (learner_logprobs(each, chosen) for each in (vlm, subject(name).vlm))
     assert all(part.dtype == torch.float32 and part.isfinite().all() for part in half)
     gaps = torch.cat([(left - right).abs() for left, right in zip(half, full, strict=True)])
-    assert gaps.mean() < 0.05 and gaps.max() < 0.5
+    assert gaps.mean() < 0.05
+    assert gaps.max() < 0.5
     _, completion = sampled(vlm, subject(name).prompts[:1])[0]
-    assert completion.logprobs.dtype == np.float32 and np.isfinite(completion.logprobs).all()
+    assert completion.logprobs.dtype == np.float32
+    assert np.isfinite(completion.logprobs).all()

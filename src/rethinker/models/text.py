@@ -17,7 +17,7 @@ class TextProcessor:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
 
-    def __call__(self, *, text: Sequence[str], images: None = None, **settings: Any) -> Any:
+    def __call__(self, *, text: Sequence[str], images: Any = None, **settings: Any) -> Any:
         """Token ids of texts."""
         assert images is None, "a text-only model was given images"
         return self.tokenizer(list(text), **settings)

@@ -2,7 +2,7 @@
 
 Nothing here knows a model family by name: the processor expands placeholders and makes pixel tensors, and the model
 itself says where its positions are. Keyword arguments of the vision tower pass through untouched; the little that
-differs otherwise is in `families.py`, and what a model cannot do by layouts it does by separate forwards (`sharing.py`).
+differs otherwise is in `families.py`, and a model that cannot share prompts (`sharing.py`) runs by separate forwards.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class VLM:
             tower takes part in every pass.
 
     Attributes:
-        shares_prompts: Whether the responses to a prompt can share its forward; where not, each is a forward of its own.
+        shares_prompts: Whether the responses to a prompt share its forward; where not, each is a forward of its own.
         blank: The prompt with the blank image.
 
     Raises:
@@ -156,7 +156,10 @@ class VLM:
         """What the processor makes of one prompt, as tensors with a batch axis of one."""
         pixels = [image.pixels for image in images]
         return self.processor(
-            text=[text], images=[pixels] if pixels else None, return_tensors="pt", add_special_tokens=self._adds_special(text)
+            text=[text],
+            images=[pixels] if pixels else None,
+            return_tensors="pt",
+            add_special_tokens=self._adds_special(text),
         )
 
     def _count(self, text: str) -> int:
@@ -289,7 +292,7 @@ class VLM:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False), dtype=np.int64)
 
     def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder: the model, or its adapter alone, as safetensors, with tokenizer and processor."""
+        """Write a Hugging Face folder: the model or its adapter alone as safetensors, the tokenizer and processor."""
         adapters.save(self.module, folder)
         self.processor.save_pretrained(folder)
 

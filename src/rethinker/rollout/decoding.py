@@ -64,13 +64,12 @@ class SharedDecoder(Decoder):
         ids = padded(lines, fill=vlm.pad_id, device=device)
         placed = [self._positions(request) for request in self._requests]
         positions = torch.stack([padded(axis, fill=0, device=device) for axis in zip(*placed, strict=True)])
-        blocks = vlm.image_blocks(prompts)
         hidden = vlm.hidden(
             ids,
             positions=positions,
             layout=CausalLayout(
                 ids.shape[1],
-                blocks=None if blocks is None else self._padded_blocks(blocks, ids.shape[1]),
+                blocks=self._blocks(),
                 dtype=vlm.module.dtype,
                 device=device,
             ),
@@ -106,9 +105,16 @@ class SharedDecoder(Decoder):
         after = int(prompt.max()) + 1 + np.arange(len(request.prefix))
         return np.concatenate([prompt, np.tile(after, (len(prompt), 1))], axis=1)
 
-    def _padded_blocks(self, blocks: Sequence[Int64[np.ndarray, " prompt"]], width: int) -> Int[Tensor, "requests width"]:
-        table = padded(blocks, fill=-1, device=self._vlm.device)
-        return torch.nn.functional.pad(table, (0, width - table.shape[1]), value=-1)
+    def _blocks(self) -> Int[Tensor, "requests length"] | None:
+        """Of prompt ⊕ prefix; no prefix has an image."""
+        blocks = self._vlm.image_blocks([request.prompt for request in self._requests])
+        if blocks is None:
+            return None
+        lines = [
+            np.concatenate([block, np.full(len(request.prefix), -1)])
+            for block, request in zip(blocks, self._requests, strict=True)
+        ]
+        return padded(lines, fill=-1, device=self._vlm.device)
 
 
 class SeparateDecoder(Decoder):
@@ -116,8 +122,7 @@ class SeparateDecoder(Decoder):
 
     def __init__(self, vlm: VLM, requests: Sequence[Request], owners: Int[Tensor, " rows"]) -> None:
         self._vlm, self._requests, self._owners = vlm, requests, owners
-        prefixes = [torch.from_numpy(requests[owner].prefix).to(vlm.device) for owner in owners.tolist()]
-        self._read = prefixes
+        self._read = [torch.from_numpy(requests[owner].prefix).to(vlm.device) for owner in owners.tolist()]
 
     def start(self) -> Scores:
         """Prompts and prefixes."""

@@ -1,7 +1,7 @@
 """The torch engine: samples in the process, on the learner's own module. Correct first; vLLM is the engine for speed.
 
-Requests are admitted in waves. All rows of a wave decode together (`decoding.py`), a request's samples on one reading of
-it; finished rows leave the batch.
+Requests are admitted in waves. All rows of a wave decode together (`decoding.py`), a request's samples on one reading
+of it; finished rows leave the batch.
 """
 
 from __future__ import annotations
