@@ -78,7 +78,9 @@ def walk(section: type[Section], prefix: str, values: Values) -> Iterator[Row]:
             yield _leaf(key, name, field, values)
             continue
         inner, *others = within(field)
-        if others:
+        if others and name not in values:  # required, so there is no default to unroll
+            yield Row(key=key, type="section", default="required", help=one_line(field.description))
+        elif others:
             yield from _choice(key, field, values[name])
         elif get_origin(field.annotation) is tuple:
             yield _leaf(key, name, field, values)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from rethinker.config import Config, FilterReplayConfig, ForcedRethinkConfig, JsonlDataConfig
+from rethinker.config import Config, FilterReplayConfig, ForcedRethinkConfig
 from rethinker.config_files import diff, digest, load, load_as, to_yaml
+from rethinker.data_config import JsonlDataConfig
 from rethinker.errors import ConfigError
 from rethinker.warmup_config import WarmupConfig
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,23 +12,16 @@ import torch
 from rethinker.algo import advantages
 from rethinker.algo.credit import credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
+from rethinker.build_data import build_problems, max_quarantined, open_parts
 from rethinker.config import (
     AdvantageConfig,
     Config,
-    GymDataConfig,
-    JsonlDataConfig,
-    LogicVistaDataConfig,
     SamplingConfig,
 )
-from rethinker.data.gym.stream import GymSource, GymStream
-from rethinker.data.jsonl import JsonlSource
-from rethinker.data.logicvista import LogicVistaSource
 from rethinker.data.quarantine import Quarantine
-from rethinker.data.split import Subset, split
-from rethinker.data.stream import ProblemStream
 from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
-from rethinker.interfaces import AdvantageEstimator, ProblemSource, Replay, RolloutEngine, Sampling, Scorer, Stream
+from rethinker.interfaces import AdvantageEstimator, Replay, RolloutEngine, Sampling, Scorer, Stream
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
 from rethinker.models import adapters
 from rethinker.models.loading import load
@@ -57,10 +49,11 @@ def build(config: Config, folder: RunFolder) -> Parts:
     """
     set_threads(config.threads)
     checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoints.keep, config=config.model_dump(mode="json"))
-    quarantine = Quarantine(max_share=1.0 if isinstance(config.data, GymDataConfig) else config.data.max_quarantined)
-    stream, validation, test = _data(config, quarantine)
+    parts = open_parts(config.data)
+    quarantine = Quarantine(max_share=max_quarantined(parts))
     vlm = build_vlm(config)
-    engine = TorchEngine(vlm, max_rows=config.engine.max_rows)
+    problems = build_problems(config, parts, quarantine, partial(vlm.prompt_length, template=config.prompt.kind))
+    engine = build_engine(config, vlm)
     scorer = build_scorer(config)
     stopwatch = Stopwatch(("generate", "verify", "rethink", "update", "sync", "save"))
     marker = Marker(config.evaluation.marker)
@@ -71,16 +64,16 @@ def build(config: Config, folder: RunFolder) -> Parts:
             evaluate_every=config.evaluation.every,
             save_every=config.checkpoints.every,
         ),
-        stream=stream,
+        stream=problems.stream,
         quarantine=quarantine,
-        episodes=_episodes(config, stream, quarantine, vlm, engine, scorer, stopwatch, marker),
+        episodes=_episodes(config, problems.stream, quarantine, vlm, engine, scorer, stopwatch, marker),
         replay=_replay(config),
         learner=learner,
         weights=LocalSync(learner, engine),
         held_out=build_held_out(config, vlm, engine, scorer, quarantine),
         scorer=scorer,
-        validation=validation,
-        test=test,
+        validation=problems.validation,
+        test=problems.test,
         folder=folder,
         checkpoints=checkpoints,
         tracker=_tracker(config, folder),
@@ -145,6 +138,11 @@ def resolve_device(name: str) -> str:
     return name
 
 
+def build_engine(config: Config, vlm: VLM) -> RolloutEngine:
+    """The engine that samples from the model."""
+    return TorchEngine(vlm, max_rows=config.engine.max_rows)
+
+
 def build_scorer(config: Config) -> VerifierPool:
     """Start the verifier workers."""
     verifier = config.verifier
@@ -171,47 +169,6 @@ def build_held_out(config: Config, vlm: VLM, engine: RolloutEngine, scorer: Scor
     )
 
 
-def gym_mixture(data: GymDataConfig) -> list[tuple[str, int, float]]:
-    """Family, level and weight of each ingredient."""
-    return [(part.family, part.level, part.weight) for part in data.mixture]
-
-
-def _data(config: Config, quarantine: Quarantine) -> tuple[Stream, ProblemSource, ProblemSource]:
-    """Training stream, validation and test problems."""
-    evaluation = config.evaluation
-    if isinstance(config.data, GymDataConfig):
-        mixture = gym_mixture(config.data)
-        return (
-            GymStream(mixture, seed=config.seed),
-            GymSource(mixture, split="validation", size=evaluation.validation_problems),
-            GymSource(mixture, split="test", size=evaluation.test_problems),
-        )
-    train, held_out = split(_source(config.data), config.data.held_out)
-    validation, test = split(held_out, 0.5, salt="test") if len(held_out) > 1 else (held_out, held_out)
-    return (
-        ProblemStream(train, seed=config.seed, quarantine=quarantine),
-        _first(validation, evaluation.validation_problems),
-        _first(test, evaluation.test_problems),
-    )
-
-
-def _first(source: ProblemSource, rows: int) -> ProblemSource:
-    """At most so many rows of a source."""
-    return source if len(source) <= rows else Subset(source, range(rows))
-
-
-def _source(data: JsonlDataConfig | LogicVistaDataConfig) -> ProblemSource:
-    match data:
-        case JsonlDataConfig():
-            return JsonlSource(
-                Path(data.path),
-                images=Path(data.images) if data.images else None,
-                max_pixels=data.max_image_pixels,
-            )
-        case LogicVistaDataConfig():
-            return LogicVistaSource(data.path, max_pixels=data.max_image_pixels)
-
-
 def _episodes(
     config: Config,
     stream: Stream,
@@ -232,7 +189,7 @@ def _episodes(
         seed=config.seed,
         template=config.prompt.kind,
         max_prompt_tokens=config.prompt.max_tokens,
-        sampling=_sampling(config.sampler.first),
+        sampling=build_sampling(config.sampler.first),
         queries=config.sampler.queries,
         group_size=config.sampler.group_size,
         rounds=config.sampler.max_rounds if config.sampler.kind == "dynamic" else 1,
@@ -269,12 +226,13 @@ def _rethinker(
         share=rethink.share,
         max_kept=rethink.max_kept,
         categories=rethink.categories,
-        sampling=_sampling(rethink.second_look),
+        sampling=build_sampling(rethink.second_look),
         max_total_tokens=rethink.max_total_tokens,
     )
 
 
-def _sampling(config: SamplingConfig) -> Sampling:
+def build_sampling(config: SamplingConfig) -> Sampling:
+    """How responses are sampled."""
     return Sampling(
         temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_tokens=config.max_tokens
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from rethinker.config_section import Count, Natural, Positive, Section, Share
+from rethinker.data_config import DataConfig, GymDataConfig
 from rethinker.model_config import ModelConfig
 
 # ---- run ---------------------------------------------------------------------------------------------------------
@@ -49,63 +50,7 @@ class TrackerConfig(Section):
     """Write TensorBoard events."""
 
 
-# ---- model and data ----------------------------------------------------------------------------------------------
-
-
-class GymLevel(Section):
-    """One ingredient of a gym mixture."""
-
-    family: str
-    """Name of a problem family (`rethinker gym list`)."""
-    level: Count = 1
-    """Difficulty, from 1."""
-    weight: Positive = 1.0
-    """Relative share in the mixture."""
-
-
-class GymDataConfig(Section):
-    """Procedurally drawn visual-reasoning problems."""
-
-    kind: Literal["gym"] = "gym"
-    mixture: tuple[GymLevel, ...] = (
-        GymLevel(family="counting"),
-        GymLevel(family="bars"),
-        GymLevel(family="spatial"),
-    )
-    """Families, levels and weights."""
-
-
-class JsonlDataConfig(Section):
-    """A JSONL file: `image` (a path or a list of paths), `question`, `answer`, optional `choices`, `id`, `category`."""
-
-    kind: Literal["jsonl"] = "jsonl"
-    path: str
-    """The file."""
-    images: str = ""
-    """Folder that image paths are relative to; empty means the file's own."""
-    held_out: Share = 0.2
-    """Share of rows held out for evaluation, chosen by the hash of their id."""
-    max_quarantined: Share = 0.05
-    """The run stops when a larger share of the rows is bad."""
-    max_image_pixels: Count = 50_000_000
-    """Larger images are quarantined before they are decoded."""
-
-
-class LogicVistaDataConfig(Section):
-    """LogicVista's own `dataset.json` beside its `images/`."""
-
-    kind: Literal["logicvista"] = "logicvista"
-    path: str = "fixtures"
-    """The file; `fixtures` is the handful shipped in the package."""
-    held_out: Share = 0.2
-    """Share of rows held out for evaluation, chosen by the hash of their id."""
-    max_quarantined: Share = 0.05
-    """The run stops when a larger share of the rows is bad."""
-    max_image_pixels: Count = 50_000_000
-    """Larger images are quarantined before they are decoded."""
-
-
-DataConfig = Annotated[GymDataConfig | JsonlDataConfig | LogicVistaDataConfig, Field(discriminator="kind")]
+# ---- prompt ----------------------------------------------------------------------------------------------
 
 
 class PromptConfig(Section):

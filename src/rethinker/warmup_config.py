@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rethinker.config import GymDataConfig, GymLevel
+from rethinker.data_config import GymDataConfig, GymLevel
 from rethinker.config_section import Count, Natural, Positive, Section, Share
 
 
