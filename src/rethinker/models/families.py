@@ -15,6 +15,8 @@ import numpy as np
 Sizes = Sequence[tuple[int, int]]
 """(height, width) of each image of one prompt."""
 
+Outlined = Callable[[Any, Sizes], dict[str, Any]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
@@ -22,12 +24,11 @@ class Family:
 
     Attributes:
         image_blocks: The tokens of an image see each other both ways.
-        outlined: From a processor and image sizes to what the processor's `replace_image_token` reads; None where that
-            is not known from sizes alone, and for a processor set up so that it is not.
+        outlined: From a processor and image sizes to what the processor's `replace_image_token` reads.
     """
 
     image_blocks: bool = False
-    outlined: Callable[[Any, Sizes], dict[str, Any] | None] | None = None
+    outlined: Outlined | None = None
 
 
 def family(model_type: str) -> Family:
@@ -47,9 +48,9 @@ def _tiles(processor: Any, sizes: Sizes) -> dict[str, Any]:
     return {"num_patches": [processor.image_processor.get_number_of_image_patches(*size, cut) for size in sizes]}
 
 
-def _crops(processor: Any, sizes: Sizes) -> dict[str, Any] | None:
-    """Gemma 3: the same for every size, unless the processor pans and scans."""
-    return None if processor.image_processor.do_pan_and_scan else {"num_crops": [0] * len(sizes)}
+def _whole(processor: Any, sizes: Sizes) -> dict[str, Any]:  # noqa: ARG001
+    """Gemma 3: every image whole, at one size; its processor crops only in a call that asks for it."""
+    return {"num_crops": [0] * len(sizes)}
 
 
 def _splits(processor: Any, sizes: Sizes) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def _padded(processor: Any, sizes: Sizes) -> dict[str, Any]:
 _QWEN = Family(outlined=_grids)
 
 _FAMILIES = {
-    "gemma3": Family(image_blocks=True, outlined=_crops),
+    "gemma3": Family(image_blocks=True, outlined=_whole),
     "internvl": Family(outlined=_tiles),
     "llava_onevision": Family(outlined=_padded),
     "qwen2_5_vl": _QWEN,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Int64
+from PIL.Image import fromarray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -61,7 +62,7 @@ class VLM:
         self.forbidden_ids = _forbidden_ids(module, self.tokenizer, self.eos_ids)
         self._special = _special_tokens(self.tokenizer)
         self._family = family(module.config.model_type)
-        self._placeholders = Placeholders(self.processor, module.config, self._family.outlined)
+        self._placeholders = self._placeholders_by_size()
         self._cache = PixelCache(pixel_cache_bytes)
         self.shares_prompts = shares_prompts(self)
         self.blank = self._blank_prompt() if blank_image else None
@@ -122,15 +123,16 @@ class VLM:
             DataError: as `encode`.
         """
         text = self._rendered(outline.id, outline.question, template)
+        if not outline.image_sizes:
+            return self._count(text)
         try:
-            expanded = self._placeholders.expanded(text, outline.image_sizes)
-            if expanded is None:
-                blanks = [_blank(size) for size in outline.image_sizes]
-                return int(self._processed(text, blanks)["input_ids"].shape[1])
+            if self._placeholders is not None:
+                short, left_out = self._placeholders.expanded(text, outline.image_sizes)
+                return self._count(short) + left_out
+            blanks = [_blank(size) for size in outline.image_sizes]
+            return len(self._processed(text, blanks)["input_ids"][0])
         except ValueError as error:
             raise DataError(f"problem {outline.id}: the model's processor refuses it: {error}") from error
-        short, left_out = expanded
-        return self._count(short) + left_out
 
     def _rendered(self, problem_id: str, question: str, template: Template) -> str:
         parts = question.split(IMAGE_MARK)
@@ -153,11 +155,14 @@ class VLM:
         return text
 
     def _processed(self, text: str, images: Sequence[Image]) -> Any:
-        """What the processor makes of one prompt, as tensors with a batch axis of one."""
-        pixels = [image.pixels for image in images]
+        """What the processor makes of one prompt, as tensors with a batch axis of one.
+
+        Pictures go in as pictures: of an array of 1 or 3 rows a processor would guess that they are its channels.
+        """
+        pictures = [fromarray(image.pixels) for image in images]
         return self.processor(
             text=[text],
-            images=[pixels] if pixels else None,
+            images=[pictures] if pictures else None,
             return_tensors="pt",
             add_special_tokens=self._adds_special(text),
         )
@@ -173,6 +178,12 @@ class VLM:
         """Whether the tokenizer puts its start token before a rendered prompt: not twice, where the template did."""
         start = self.tokenizer.bos_token
         return start is None or not text.startswith(start)
+
+    def _placeholders_by_size(self) -> Placeholders | None:
+        """None where the family's are not known from sizes, or there are none."""
+        if self._family.outlined is None or not self.sees_images:
+            return None
+        return Placeholders(self.processor, self.module.config.image_token_id, self._family.outlined)
 
     def _blank_prompt(self) -> Prompt:
         if not (self.sees_images and self.shares_prompts):
