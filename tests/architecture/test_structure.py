@@ -18,7 +18,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "interfaces config",
         "data models rewards algo",
         "rollout learner runs",
-        "evaluation distributed",
+        "evaluation distributed planning",
         "train inference",
         "build",
         "doctor",

@@ -107,7 +107,9 @@ def _layers(module: Any, part: Part) -> torch.nn.ModuleList:
     root = module.get_decoder() if part == "language" else module.get_encoder(modality="image")
     lists = [child for child in root.modules() if isinstance(child, torch.nn.ModuleList)]
     if not lists:
-        raise ModelError(f"{type(module).__name__} keeps the layers of its {part} part in no list; it cannot be planned")
+        raise ModelError(
+            f"{type(module).__name__} keeps the layers of its {part} part in no list; it cannot be planned"
+        )
     return max(lists, key=len)
 
 

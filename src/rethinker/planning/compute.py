@@ -88,5 +88,5 @@ def _per_token(stack: Stack, context: int) -> float:
 
 
 def _passes(stack: Stack, checkpointed: bool) -> int:
-    """Forward passes' worth of work: the forward, the gradient of activations, that of weights, and a second forward."""
+    """A pass each: forward, gradients of activations, gradients of weights that are trained, and the second forward."""
     return 2 + stack.trained + checkpointed

@@ -45,7 +45,9 @@ def kept(model: Architecture, *, width: int, reference: bool, gpus: int = 1) -> 
     return {name: -(-size // gpus) for name, size in parts.items()}
 
 
-def of_update(model: Architecture, batch: MicroBatch, *, width: int, checkpointed: bool, gpus: int = 1) -> dict[str, int]:
+def of_update(
+    model: Architecture, batch: MicroBatch, *, width: int, checkpointed: bool, gpus: int = 1
+) -> dict[str, int]:
     """What an update adds at its peak, which is in the backward pass of a micro-batch that is not the first."""
     language, tower = model.language, model.vision
     patches = batch.prompts * batch.image_tokens * model.patches_per_token if tower else 0
