@@ -23,10 +23,10 @@ def test_counts_are_of_readable_rows_and_the_rest_is_counted_apart(tmp_path: Pat
     assert found.pass_rates["PassRate_7BBase"] == {
         "unknown": 1,
         "0": 1,
-        "above 0": 1,
-        "0.25 and up": 0,
-        "0.5 and up": 1,
-        "0.75 and up": 1,
+        "0 < r < ¼": 1,
+        "¼ ≤ r < ½": 0,
+        "½ ≤ r < ¾": 1,
+        "¾ ≤ r < 1": 1,
         "1": 1,
     }
     assert found.quantiles["image width"]["least"] == 40

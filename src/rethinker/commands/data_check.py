@@ -21,7 +21,7 @@ SHOWN = 5
 """Bad rows printed."""
 
 MEANINGS = {
-    Reason.ROW: "a column is missing, empty or of the wrong kind, or an id repeats",
+    Reason.ROW: "a column is missing, empty or wrong, or an id repeats",
     Reason.MARKS: "<image> marks and images differ in number",
     Reason.IMAGE: "an image is missing, damaged or refused",
     Reason.ANSWER: "the stored answer is not verified as right",
@@ -108,7 +108,8 @@ def _show(report: Report, to: Path | None) -> None:
     if report.longest_prompt:
         console.print(f"longest prompt {report.longest_prompt:,} tokens", highlight=False)
     for finding in report.findings[:SHOWN]:
-        console.print(f"[red]{finding.reason}[/red]  {escape(f'{finding.where}: {finding.detail}')}", highlight=False)
+        text = escape(f"{finding.where}: {finding.detail}")
+        console.print(f"[red]{finding.reason}[/red]  {text}", highlight=False, soft_wrap=True)
     if len(report.findings) > SHOWN:
         console.print(f"and {len(report.findings) - SHOWN:,} more; --to FILE.jsonl lists all", highlight=False)
     if to is not None:

@@ -98,7 +98,7 @@ def histogram(rates: Sequence[float] | np.ndarray) -> dict[str, int]:
     known = np.asarray(rates, dtype=np.float64)
     known = known[known >= 0]
     between = np.histogram(known[(known > 0) & (known < 1)], bins=[0, 0.25, 0.5, 0.75, 1])[0]
-    labels = ("above 0", "0.25 and up", "0.5 and up", "0.75 and up")
+    labels = ("0 < r < ¼", "¼ ≤ r < ½", "½ ≤ r < ¾", "¾ ≤ r < 1")
     return {
         "unknown": len(rates) - len(known),
         "0": int((known == 0).sum()),
