@@ -1,12 +1,11 @@
 """Write `docs/families.md` from the checks of every family: `python -m scripts.write_families_docs`.
 
-A test compares the file with what this makes, so the page says what holds today. A measured difference is shown as
-the power of ten that it stays well below, which does not change with the machine.
+A test compares the file with what this makes, so the page says what holds today. Of a measured difference a bound is
+shown, which does not change with the machine.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from tests.models.checks import CHECKS, measured, subject
@@ -30,7 +29,7 @@ NOTES = """\
 - **prompts**: *shared* means that a prompt and its images pass the model once for all responses to it, in the learner
   and in the engine. Where something besides attention mixes tokens (a recurrent or hybrid layer), or attention cannot
   be chosen by name, every response is a forward of its own: right, slower, and said once when the model is loaded.
-  Which of the two it is is found by trying, so a model that is not listed is sorted the same way.
+  Which of the two holds is found by trying, so a model that is not listed is sorted the same way.
 - **prompt → ids, pixels**: the ids are those of Hugging Face's own call, and there are as many placeholders as image
   features, for no, one and several images of very different sizes.
 - **length from sizes**: the length of a prompt is counted from its question and image sizes without a pixel.
@@ -57,17 +56,15 @@ def document() -> str:
 
 def _row(name: str) -> list[str]:
     vlm = subject(name).vlm
-    cells = [_shown(measured(name, column), column) for column in CHECKS]
+    cells = [_shown(measured(name, column), allowed) for column, (_, allowed) in CHECKS.items()]
     return [name, f"`{type(vlm.module).__name__}`", "shared" if vlm.shares_prompts else "separate", *cells]
 
 
-def _shown(gap: float, column: str) -> str:
-    """A bound three times or more above what was measured, at least 1e-5 and at most what the check allows."""
-    allowed = CHECKS[column][1]
+def _shown(gap: float, allowed: float) -> str:
+    """What the check allows, or a tenth of it where what was measured is three times below that."""
     if not allowed:
         return "holds"
-    bound = max(1e-5, 10.0 ** math.ceil(math.log10(3 * gap))) if gap else 1e-5
-    return f"≤ {min(allowed, bound):.0e}".replace("e-0", "e-")
+    return f"≤ {allowed / 10 if 3 * gap <= allowed / 10 else allowed:.0e}".replace("e-0", "e-")
 
 
 if __name__ == "__main__":

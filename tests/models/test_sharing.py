@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,15 @@ from tests.models import toys
 from tests.models.checks import experience, learner_logprobs, problem, sampled, stock_logprobs, subject
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
+from rethinker.interfaces import Request, Sampling
 from rethinker.learner.collate import split
 from rethinker.models import sharing
 from rethinker.models.attention import CausalLayout
+from rethinker.models.families import Family
 from rethinker.models.vlm import VLM
+from rethinker.rollout.engine import generate
+from rethinker.rollout.torch_engine import TorchEngine
+from rethinker.types import Completion
 
 HYBRID = "Qwen3.5 (hybrid)"
 
@@ -82,6 +88,61 @@ def test_no_mask_is_made_where_a_causal_product_suffices() -> None:
     layout = CausalLayout(7, blocks=None, dtype=torch.float32, device=torch.device("cpu"))
     layout.attend(0, *states(7), scaling=1.0, window=7)
     assert layout._made == {}
+
+
+def test_without_its_blocks_gemma_reads_images_otherwise() -> None:
+    vlm = VLM(*toys.build("Gemma 3"))
+    vlm._family = Family()
+    prompt = vlm.encode(problem("one"), "plain")
+    with torch.no_grad():
+        left, right = (sampled(each, [prompt])[0][1].logprobs for each in (vlm, subject("Gemma 3").vlm))
+    assert np.abs(left - right).max() > 1e-3
+
+
+# ---- decoding ----
+
+
+@pytest.mark.parametrize("name", ["Gemma 3", "Qwen3-VL", HYBRID])
+def test_a_prefix_is_continued_as_if_it_had_been_sampled(name: str) -> None:
+    vlm, prompts = subject(name).vlm, subject(name).prompts[:3]
+    none = np.zeros(0, dtype=np.int64)
+
+    def greedy(prefixes: Sequence[np.ndarray], tokens: int) -> list[Completion]:
+        sampling = Sampling(max_tokens=tokens, min_tokens=tokens, temperature=0)
+        asked = [
+            Request(id=prompt.problem_id, prompt=prompt, prefix=prefix, sampling=sampling, seeds=(1,))
+            for prompt, prefix in zip(prompts, prefixes, strict=True)
+        ]
+        found = {made.request_id: made for made in generate(TorchEngine(vlm), asked)}
+        return [found[prompt.problem_id] for prompt in prompts]
+
+    whole = greedy([none] * 3, 6)
+    rest = greedy([made.token_ids[:2] for made in whole], 4)
+    for made, continued in zip(whole, rest, strict=True):
+        assert continued.token_ids.tolist() == made.token_ids[2:].tolist()
+        assert np.abs(continued.logprobs - made.logprobs[2:]).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["Gemma 3", "Mamba (text, recurrent)"])
+def test_rows_that_end_leave_the_others_alone(name: str) -> None:
+    module, processor = toys.build(name)
+    vlm = VLM(module, processor)
+    head = module.get_output_embeddings()
+    head.bias = torch.nn.Parameter(torch.zeros(vlm.vocabulary))
+    head.bias.data[list(vlm.eos_ids)] = float(np.log(vlm.vocabulary / 8))
+    prompts = [vlm.encode(each, "plain") for each in subject(name).problems[:2]]
+    none = np.zeros(0, dtype=np.int64)
+    requests = [
+        Request(id=each.problem_id, prompt=each, prefix=none, sampling=Sampling(max_tokens=12), seeds=tuple(range(8)))
+        for each in prompts
+    ]
+    found = list(generate(TorchEngine(vlm), requests))
+    assert len({len(made.token_ids) for made in found}) > 3
+    by_id = {prompt.problem_id: prompt for prompt in prompts}
+    with torch.no_grad():
+        for made in found:
+            alone = stock_logprobs(module, vlm.processor, by_id[made.request_id], made.token_ids).numpy()
+            assert np.abs(made.logprobs - alone).max() < 1e-4
 
 
 # ---- who shares ----

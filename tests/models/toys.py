@@ -302,13 +302,23 @@ TOYS: dict[str, Callable[[], Toy]] = {
 }
 
 
+_MATRICES = (torch.nn.Linear, torch.nn.Embedding, torch.nn.Conv2d, torch.nn.Conv3d)
+_SCALE = 8.0
+"""Initial weights are meant for great widths; at this one they would leave too little of an image for a mistake to
+show."""
+
+
 def build(name: str, *, seed: int = 0) -> Toy:
     """A toy whose weights depend on `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module, processor = TOYS[name]()
-    for weight in module.parameters():
-        weight.data.mul_(2.0 if weight.ndim > 1 else 1.0)  # states that differ enough for a mistake to show
+        for weight in module.parameters():
+            if weight.ndim == 2 and not weight.any():  # Gemma's projector starts at nothing
+                torch.nn.init.normal_(weight, std=0.2)
+    weights = [part.weight for part in module.modules() if isinstance(part, _MATRICES)]
+    for weight in {id(weight): weight for weight in weights}.values():
+        weight.data.mul_(_SCALE)
     tokenizer = processor if isinstance(processor, hf.PreTrainedTokenizerBase) else processor.tokenizer
     ends = "<end_of_turn>" if name == "Gemma 3" else "<|im_end|>"
     module.generation_config = hf.GenerationConfig(
