@@ -9,6 +9,7 @@ import torch
 from tests.conftest import copied
 from tests.learner.given import batch
 from tests.learner.test_learner import through_disk
+from tests.models import toys
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from rethinker.errors import CheckpointError, ModelError
@@ -94,6 +95,25 @@ def test_frozen_parts_stay_as_they_are_and_the_rest_learns(own_vlm: VLM) -> None
     assert {parts[name] for name in made.state_dict()["weights"]} == {"language"}
     assert {parts[name] for name in made.state_dict()["moments"]} == {"language"}
     assert set(dict(made.named_weights())) == set(before)
+
+
+@pytest.mark.parametrize("family", sorted(name for name in toys.TOYS if "Mamba" not in name))
+def test_parts_and_adapters_are_found_in_every_family(family: str) -> None:
+    module, _ = toys.build(family)
+    names, parts = dict(module.named_parameters()).keys(), set(adapters.part_of(module).values())
+    assert parts in ({"language"}, {"vision", "projector", "language"})
+    targets: tuple[adapters.Part, ...] = ("language", "vision") if "vision" in parts else ("language",)
+    adapters.add_lora(module, Lora(rank=2, alpha=2.0, parts=targets), seed=0)
+    assert dict(adapters.merged_weights(module)).keys() == names
+    trained = {name for name, weight in module.named_parameters() if weight.requires_grad}
+    owners = adapters.part_of(module)
+    assert all(".lora_" in name for name in trained)
+    assert {owners[name] for name in trained} == set(targets)
+
+
+def test_a_class_that_adapters_break_is_refused() -> None:
+    with pytest.raises(ModelError, match="peft cannot adapt MambaForCausalLM: .*incompatible"):
+        adapters.add_lora(toys.build("Mamba (text, recurrent)")[0], LANGUAGE, seed=0)
 
 
 # ---- adapters ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.models import toys
 
 from rethinker.errors import ModelError
 from rethinker.models import adapters
@@ -18,11 +19,11 @@ def leave(module: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "billions"),
-    [("3B", 3.754622976), ("7B", 8.292166656), ("32B", 33.452718336), ("72B", 73.410777344)],
+    ("name", "parameters"),
+    [("3B", 3_754_622_976), ("7B", 8_292_166_656), ("32B", 33_452_718_336), ("72B", 73_410_777_344)],
 )
-def test_the_table_gives_the_published_numbers_of_parameters(name: str, billions: float) -> None:
-    assert read(f"Qwen/Qwen2.5-VL-{name}-Instruct", leave).total.total == billions * 1e9
+def test_the_table_gives_the_published_numbers_of_parameters(name: str, parameters: int) -> None:
+    assert read(f"Qwen/Qwen2.5-VL-{name}-Instruct", leave).total.total == parameters
 
 
 def test_a_shape_read_from_a_config_is_that_of_the_model(tiny_vlm: VLM, tiny_folder: Path) -> None:
@@ -52,6 +53,23 @@ def test_a_frozen_part_is_counted_and_not_trained() -> None:
     assert found.parameters["vision"].total > 0
     assert found.parameters["vision"].trained == 0
     assert found.parameters["language"].trained == found.parameters["language"].total
+
+
+@pytest.mark.parametrize("family", sorted(toys.TOYS))
+def test_every_family_of_transformers_has_a_shape(family: str) -> None:
+    module, _ = toys.build(family)
+    if "Mamba" in family:
+        with pytest.raises(ModelError, match="has no attention heads"):
+            measure(module)
+        return
+    found = measure(module)
+    assert found.total.total == sum(weight.numel() for weight in module.parameters())
+    assert (found.vision is None) == ("text" in family)
+    assert (found.language.layers, found.language.width, found.language.inner) == (
+        module.config.get_text_config().num_hidden_layers,
+        module.config.get_text_config().hidden_size,
+        module.config.get_text_config().intermediate_size,
+    )
 
 
 def test_an_unknown_model_is_answered_with_those_that_are_known() -> None:

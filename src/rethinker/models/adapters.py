@@ -89,7 +89,7 @@ def add_lora(module: Any, lora: Lora, *, seed: int) -> None:
     At the start B is 0, so the module computes what it did. A depends on `seed` alone.
 
     Raises:
-        ModelError: a part has no linear layer.
+        ModelError: a part has no linear layer, or peft knows that this class computes wrongly with adapters.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -110,7 +110,10 @@ def add_lora(module: Any, lora: Lora, *, seed: int) -> None:
     settings.base_model_name_or_path = _origin(module)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(seed, Purpose.ADAPTER) % 2**63)
-        inject_adapter_in_model(settings, module, adapter_name=_ADAPTER)
+        try:
+            inject_adapter_in_model(settings, module, adapter_name=_ADAPTER)
+        except ValueError as error:
+            raise ModelError(f"peft cannot adapt {type(module).__name__}: {error}") from error
     for weight in module.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()

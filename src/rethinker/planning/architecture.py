@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from rethinker.errors import ModelError
 from rethinker.models.adapters import Part, part_of
@@ -35,29 +34,36 @@ def read(path: str, choose_trained: Callable[[Any], None]) -> Architecture:
         choose_trained: Freezes and adapts the module as the run will.
 
     Raises:
-        ModelError: the model is neither at hand nor known, or its class is not.
+        ModelError: the model is neither at hand nor known, or its class is not, or it is no transformer.
     """
     document = _document(path)
-    kind = document["model_type"]
-    if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-        raise ModelError(f"{path} is a {kind!r} model, which is no vision-language model that transformers knows")
-    config = AutoConfig.for_model(**document)
+    try:
+        config = AutoConfig.for_model(**document)
+        text_only = config.get_text_config() is config
+        with torch.device("meta"):
+            module = (AutoModelForCausalLM if text_only else AutoModelForImageTextToText).from_config(config)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"the config.json of {path} is of no model that transformers knows: {error}") from error
     with torch.device("meta"):
-        module = AutoModelForImageTextToText.from_config(config)
         choose_trained(module)
     return measure(module)
 
 
 def measure(module: Any) -> Architecture:
-    """The shape of a built model; nothing of it is read but names, sizes and what is trained."""
-    owners = part_of(module)
-    config = module.config.to_dict()
-    vision = config.get("vision_config", {})
-    patch, merge = int(vision.get("patch_size", 1)), int(vision.get("spatial_merge_size", 0))
-    text = module.config.get_text_config()
-    has_vision = "vision" in owners.values()
+    """The shape of a built model; nothing of it is read but names, sizes and what is trained.
+
+    Raises:
+        ModelError: it is no transformer.
+    """
+    owners, text = part_of(module), module.config.get_text_config().to_dict()
+    if "num_attention_heads" not in text:
+        raise ModelError(f"{type(module).__name__} has no attention heads; only transformers can be planned")
+    vision = module.config.to_dict().get("vision_config", {})
+    sides, merge = vision.get("patch_size", 1), int(vision.get("spatial_merge_size", 0))
+    patch = int(sides[0] if isinstance(sides, list | tuple) else sides)
+    heads, has_vision = int(text["num_attention_heads"]), "vision" in owners.values()
     return Architecture(
-        language=_stack(module, "language", heads=int(text.num_attention_heads), keys=int(text.num_key_value_heads)),
+        language=_stack(module, "language", heads=heads, keys=int(text.get("num_key_value_heads") or heads)),
         vision=_stack(module, "vision", heads=1, keys=1) if has_vision else None,
         vocabulary=int(module.get_output_embeddings().weight.shape[0]),
         patches_per_token=merge**2 or _USUAL_PATCHES_PER_TOKEN,
