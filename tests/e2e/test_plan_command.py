@@ -32,7 +32,8 @@ def test_full_training_on_a_small_gpu_is_answered_with_an_adapter_or_more_gpus(
 ) -> None:
     assert rethinker("plan", RECIPES / "geometry3k-3b.yaml", "--memory", "24") == 1
     shown = capsys.readouterr().out
-    assert "model.adapter.kind=lora model.dtype=bfloat16; or " in shown
+    assert "to make it fit: model.adapter.kind=lora model.dtype=bfloat16" in shown
+    assert "; or " in shown
     assert "--gpus 4" in shown
 
 

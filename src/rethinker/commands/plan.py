@@ -160,31 +160,29 @@ def _step(config: Config, model: Architecture) -> Step:
 
 
 def _remedy(files: Sequence[Path], overrides: Sequence[str], found: Plan, gigabytes: float) -> str:
-    """The mildest overrides with which it fits; an adapter where those do not do, and more GPUs beside it."""
-    changes: dict[str, str] = {}
+    """The mildest overrides with which it fits; an adapter, or more GPUs, where those do not do."""
 
-    def planned(gpus: int, model: Architecture) -> tuple[Config, Plan]:
-        config = load(files, [*overrides, *(f"{key}={value}" for key, value in changes.items())])
-        return config, plan_of(config, model, gpus=gpus)
+    def least(gpus: int, model: Architecture, changes: dict[str, str]) -> str | None:
+        """Overrides that fit, from `changes` on, one more at a time."""
+        while True:
+            config = load(files, [*overrides, *_spelt(changes)])
+            now = plan_of(config, model, gpus=gpus)
+            if now.fits(gigabytes):
+                return " ".join(_spelt(changes))
+            milder = _milder(config, now)
+            if milder is None:
+                return None
+            changes = changes | milder
 
-    while True:
-        config, now = planned(found.gpus, found.model)
-        if now.fits(gigabytes):
-            return _spelt(changes)
-        milder = _milder(config, now)
-        if milder is None:
-            break
-        changes |= milder
-    for gpus in (found.gpus * 2**power for power in range(1, 11)):
-        if planned(gpus, found.model)[1].fits(gigabytes):
-            more = f"{_spelt(changes)} --gpus {gpus}".strip()
-            break
-    else:
-        more = "GPUs with more memory"
-    changes |= {"model.adapter.kind": "lora", "model.dtype": "bfloat16"}
-    if planned(found.gpus, shape(planned(found.gpus, found.model)[0]))[1].fits(gigabytes):
-        return f"{_spelt(changes)}; or {more}"
-    return more
+    if mild := least(found.gpus, found.model, {}):
+        return mild
+    adapter = {"model.adapter.kind": "lora", "model.dtype": "bfloat16"}
+    answers = [least(found.gpus, shape(load(files, [*overrides, *_spelt(adapter)])), adapter)]
+    more = (found.gpus * 2**power for power in range(1, 11))
+    answers.append(
+        next((f"{fits} --gpus {gpus}" for gpus in more if (fits := least(gpus, found.model, {})) is not None), None)
+    )
+    return "; or ".join(answer.strip() for answer in answers if answer) or "GPUs with more memory"
 
 
 def _milder(config: Config, now: Plan) -> dict[str, str] | None:
@@ -198,8 +196,8 @@ def _milder(config: Config, now: Plan) -> dict[str, str] | None:
     return {"learner.micro_batch_tokens": str(max(least, tokens // 2))} if tokens > least else None
 
 
-def _spelt(changes: Mapping[str, str]) -> str:
-    return " ".join(f"{key}={value}" for key, value in changes.items())
+def _spelt(changes: Mapping[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in changes.items()]
 
 
 def _show(console: Console, config: Config, found: Plan) -> None:
