@@ -44,6 +44,7 @@ class RowGroups:
         self._file_starts = [0, *accumulate(footer.num_rows for footer in self._footers)]
         self._memory_bytes = memory_bytes
         self._held: OrderedDict[int, pa.Table] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
         self._refuse_what_cannot_fit()
 
@@ -58,7 +59,7 @@ class RowGroups:
     @property
     def bytes_held(self) -> int:
         """Bytes of the row groups in memory."""
-        return sum(table.nbytes for table in self._held.values())
+        return self._bytes
 
     def names(self, place: int) -> list[str]:
         """The columns of the file at `place`, asked for or not."""
@@ -101,8 +102,9 @@ class RowGroups:
             table = self._held.get(group)
             if table is None:
                 table = self._held[group] = self._read(group)
-                while len(self._held) > 1 and self.bytes_held > self._memory_bytes:
-                    self._held.popitem(last=False)
+                self._bytes += table.nbytes
+                while len(self._held) > 1 and self._bytes > self._memory_bytes:
+                    self._bytes -= self._held.popitem(last=False)[1].nbytes
             self._held.move_to_end(group)
             return table
 
