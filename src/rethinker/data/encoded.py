@@ -26,6 +26,10 @@ BASE64_LEAST = 64
 """No image file is shorter in base64; a shorter text is a path."""
 
 
+HALF_PAIR = re.compile("[\ud800-\udfff]")
+"""JSON can escape one; UTF-8, and so every file name and tokenizer behind it, has no place for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile:
     """A file, opened when needed."""
@@ -123,15 +127,22 @@ def image_path(folder: Path, name: str) -> Path:
             f"image {name[:200]!r} is a URL; nothing is fetched: download it into {folder} and name the file"
         )
     normal = posixpath.normpath(name.replace("\\", "/")) if name else ""
-    if not normal or "\0" in normal or normal.startswith("/") or normal.split("/")[0] == "..":
+    if (
+        not normal
+        or "\0" in normal
+        or HALF_PAIR.search(normal)
+        or normal.startswith("/")
+        or normal.split("/")[0] == ".."
+    ):
         raise ImageError(f"image path {name[:200]!r} does not lie in {folder}; name a file inside it, relative to it")
     path = folder / normal
-    real = os.path.realpath(path)
+    real = os.path.realpath(path) if path.is_symlink() else os.path.join(_real(path.parent), path.name)
     if not real.startswith(os.path.join(_real(folder), "")):
         raise ImageError(f"image path {name!r} is a link to {real}, outside {folder}; put the file itself there")
     return path
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1024)
 def _real(folder: Path) -> str:
+    """A folder with its links followed; a data set has few folders and many files."""
     return os.path.realpath(folder)
