@@ -210,3 +210,11 @@ def test_a_row_group_beyond_the_bound_is_refused_with_the_remedy(tmp_path: Path)
     path = write(tmp_path / "rows.parquet", geometry(100))
     with pytest.raises(DatasetError, match=r"row group 0 holds \d+ bytes, .*row_group_bytes=1000; .*row_group_size"):
         ParquetSource([path], row_group_bytes=1000)
+
+
+def test_ids_that_are_no_text_are_refused_and_empty_ones_are_given(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="column 'id': expected values of type string"):
+        source(tmp_path, [{"id": {"a": 1}, "question": "?", "answer": "1"}])
+    rows = [{"id": name, "question": "?", "answer": "1"} for name in ("a", "", None)]
+    read = source(tmp_path, rows)
+    assert [read.id(i) for i in range(3)] == ["a", "rows-1", "rows-2"]

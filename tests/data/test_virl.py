@@ -98,7 +98,7 @@ def test_a_subset_that_cannot_be_had_is_a_dataset_error(tmp_path: Path) -> None:
     ):
         open_virl(tmp_path / "a.parquet", subset="virl-7b")
     pq.write_table(pa.Table.from_pylist([row(0, PassRate_7BBase="high")]), tmp_path / "a.parquet")
-    with pytest.raises(DatasetError, match="column 'PassRate_7BBase': expected numbers"):
+    with pytest.raises(DatasetError, match="column 'PassRate_7BBase': expected values of type double"):
         open_virl(tmp_path / "a.parquet", subset="virl-7b")
 
 

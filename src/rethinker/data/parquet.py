@@ -79,7 +79,7 @@ class ParquetSource(RowSource):
         """The row's own id, else `<file stem>-<row>`."""
         name = self._ids[index].as_py() if self._ids is not None else None
         file, row = self._groups.place(index)
-        return str(name) if name is not None else f"{file.stem}-{row}"
+        return str(name) if name else f"{file.stem}-{row}"
 
     def row(self, index: int) -> Row:
         """Read one row.
@@ -99,14 +99,18 @@ class ParquetSource(RowSource):
             source=self._groups.place(index)[0].name,
         )
 
-    def column(self, name: str) -> pa.ChunkedArray:
-        """All values of one column, also of one that no problem needs (a pass rate)."""
-        return self._groups.column(name)
+    def numbers(self, column: str) -> list[float | None]:
+        """All values of one column, also of one that no problem needs (a pass rate).
+
+        Raises:
+            DatasetError: it holds something else than numbers.
+        """
+        return list(self._groups.column(column, pa.float64()).to_pylist())
 
     def _read_ids(self) -> pa.ChunkedArray | None:
         present = {name for place in range(len(self._groups.files)) for name in self._groups.names(place)}
         name = next((name for name in self._columns.id if name in present), None)
-        return self._groups.column(name).cast(pa.string()) if name is not None else None
+        return self._groups.column(name, pa.string()) if name is not None else None
 
 
 def shards(path: Path, *, split: str = "") -> list[Path]:

@@ -80,22 +80,22 @@ class RowGroups:
         table, offset = self._table(group), row - self._starts[group]
         return {name: table.column(name)[offset].as_py() for name in table.column_names}
 
-    def column(self, name: str) -> pa.ChunkedArray:
-        """All of one column, null where a file lacks it.
+    def column(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+        """All of one column as a type, null where a file lacks it.
 
         Raises:
-            DatasetError: it is damaged.
+            DatasetError: it is damaged, or of another kind.
         """
         chunks: list[pa.Array] = []
         for place, (file, footer) in enumerate(zip(self._files, self._footers, strict=True)):
+            if name not in self.names(place):
+                chunks.append(pa.nulls(footer.num_rows, kind))
+                continue
             try:
-                found = pq.read_table(file, columns=[name]) if name in self.names(place) else None
+                chunks += pq.read_table(file, columns=[name]).column(name).cast(kind).chunks
             except (OSError, pa.ArrowException) as error:
-                raise DatasetError(f"{file}: column {name!r} cannot be read: {error}") from error
-            chunks += found.column(name).chunks if found is not None else [pa.nulls(footer.num_rows)]
-        kinds = {chunk.type for chunk in chunks} - {pa.null()}
-        kind = kinds.pop() if len(kinds) == 1 else pa.string()
-        return pa.chunked_array([chunk.cast(kind) for chunk in chunks], type=kind)
+                raise DatasetError(f"{file}: column {name!r}: expected values of type {kind}: {error}") from error
+        return pa.chunked_array(chunks, type=kind)
 
     def _table(self, group: int) -> pa.Table:
         with self._lock:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from rethinker.data.parquet import ParquetSource, shards
 from rethinker.data.split import Subset
 from rethinker.errors import DatasetError
@@ -78,11 +76,7 @@ def subset_rows(source: ParquetSource, subset: str) -> list[int]:
         DatasetError: the pass rates are missing or no numbers, or no row is selected.
     """
     chosen = SUBSETS[subset]
-    try:
-        rates = source.column(chosen.column).cast(pa.float64()).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise DatasetError(f"{source.files[0]}: column {chosen.column!r}: expected numbers: {error}") from error
-    rows = [row for row, rate in enumerate(rates) if chosen.holds(rate)]
+    rows = [row for row, rate in enumerate(source.numbers(chosen.column)) if chosen.holds(rate)]
     if not rows:
         raise DatasetError(
             f"{source.files[0]}: no row is in data.subset={subset}: none has a pass rate above 0"
