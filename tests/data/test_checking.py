@@ -46,6 +46,8 @@ def test_each_way_of_being_bad_has_its_reason_and_its_column(tmp_path: Path) -> 
         {**GOOD, "answer": "a dog", "verifier": "number"},
         {**GOOD, "id": "twice"},
         {**GOOD, "id": "twice"},
+        {**GOOD, "question": "half \ud800 a pair"},
+        {**GOOD, "image": "half\ud800.png"},
     )
     report = check(source, workers=2, scorer=RuleScorer())
     assert found(report) == [
@@ -60,17 +62,21 @@ def test_each_way_of_being_bad_has_its_reason_and_its_column(tmp_path: Path) -> 
         (9, Reason.ROW, "image"),
         (11, Reason.ANSWER, "answer"),
         (13, Reason.ROW, "id"),
+        (14, Reason.ROW, "question"),
+        (15, Reason.IMAGE, "image"),
     ]
-    assert (report.rows, report.images) == (14, 3)
+    assert (report.rows, report.images) == (16, 3)
     assert report.counts == {
-        Reason.ROW: 5,
+        Reason.ROW: 6,
         Reason.MARKS: 1,
-        Reason.IMAGE: 4,
+        Reason.IMAGE: 5,
         Reason.ANSWER: 1,
         Reason.PROMPT: 0,
     }
     assert report.findings[0].where.endswith("rows.jsonl, line 2")
-    assert "given as a response, is scored error" in report.findings[-2].detail
+    assert "given as a response, is scored error" in next(
+        row.detail for row in report.findings if row.reason is Reason.ANSWER
+    )
 
 
 def test_a_finding_is_json(tmp_path: Path) -> None:

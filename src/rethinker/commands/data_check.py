@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rethinker.commands.data_files import check_writable, columns, opened, threads, write_json, written
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.checking import Finding, Reason, Report, check
+from rethinker.data.tables import json_bytes
 from rethinker.errors import ConfigError
 from rethinker.rewards.pool import VerifierPool
 from rethinker.types import Outline
@@ -94,7 +94,7 @@ def _length(model: str, max_tokens: int | None, settings: Sequence[str]) -> tupl
 def _quarantine(findings: Sequence[Finding], file: str, to: Path) -> None:
     with written(to) as out:
         for finding in findings:
-            out.write(json.dumps({"file": file, **finding.as_json()}, ensure_ascii=False).encode() + b"\n")
+            out.write(json_bytes({"file": file, **finding.as_json()}) + b"\n")
 
 
 def _show(report: Report, to: Path | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from rich.table import Table as Shown
 
 from rethinker.data.opening import open_source
 from rethinker.data.rows import RowSource
-from rethinker.data.tables import Table, open_table
+from rethinker.data.tables import Table, json_bytes, open_table
 from rethinker.errors import ConfigError, DatasetError
 from rethinker.runs.files import atomic_file
 
@@ -115,7 +114,7 @@ def write_json(path: Path, content: Any) -> None:
         DatasetError: it cannot be written.
     """
     with written(path) as file:
-        file.write((json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
+        file.write(json_bytes(content, indent=2) + b"\n")
 
 
 def columns(*names: str) -> Shown:

@@ -27,5 +27,5 @@ def preview_file(file: str, *, to: Path, images: Path | None, rows: int, workers
     with RowProgress("drawing rows", len(chosen)) as progress:
         text = page(source, chosen, title=title, workers=threads(workers), advance=progress.advance)
     with written(to) as out:
-        out.write(text.encode())
+        out.write(text.encode("utf-8", "xmlcharrefreplace"))  # a bad row may hold half a surrogate pair
     Console().print(f"wrote {to}", highlight=False, soft_wrap=True, markup=False)

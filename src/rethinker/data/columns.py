@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from rethinker.data.encoded import encoded_images
+from rethinker.data.encoded import HALF_PAIR, encoded_images
 from rethinker.data.rows import Row, list_options, make_row, option_letter, unbox
 from rethinker.errors import ColumnError
 
@@ -123,4 +123,6 @@ def _as_text(value: object, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         shown = json.dumps(value, default=lambda unknown: type(unknown).__name__)[:80]
         raise ColumnError(f"expected text or a number, got {shown}", name)
+    if isinstance(value, str) and (half := HALF_PAIR.search(value)):
+        raise ColumnError(f"character {half.start() + 1} is half a surrogate pair, which no text can hold", name)
     return value if isinstance(value, str) else str(value)

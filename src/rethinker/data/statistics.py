@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -123,9 +123,3 @@ def _counted(values: Sequence[str]) -> dict[str, int]:
 
 def _quantiles(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     return {name: float(np.quantile(values, share)) for name, share in QUANTILES.items()} if len(values) else {}
-
-
-def as_rows(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
-    """Counts for people: value, rows, share."""
-    total = sum(counts.values()) or 1
-    return [(value or "(none)", f"{count:,}", f"{count / total:.1%}") for value, count in counts.items()]

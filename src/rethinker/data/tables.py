@@ -70,10 +70,14 @@ class Table(ABC):
         """
 
     def digest(self) -> str:
-        """Hex SHA-256 of its files: row numbers of one data set mean nothing in another."""
+        """Hex SHA-256 of its files: row numbers of one data set mean nothing in another.
+
+        Raises:
+            DatasetError: a file cannot be read.
+        """
         total = hashlib.sha256()
         for path in self.files:
-            with path.open("rb") as file:
+            with _reading(path), path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
         return total.hexdigest()
 
@@ -94,6 +98,11 @@ def open_table(path: Path) -> Table:
     if path.suffix == ".parquet" or path.is_dir():
         return _Parquet(path)
     raise DatasetError(f"{path} is no data file: expected .jsonl, .parquet, or LogicVista's dataset.json")
+
+
+def json_bytes(content: object, *, indent: int | None = None) -> bytes:
+    """JSON in UTF-8, with signs as they are; half a surrogate pair stays the escape it was: UTF-8 has none."""
+    return json.dumps(content, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
 
 
 @contextmanager
@@ -132,7 +141,7 @@ class _Lines(Table):
             if row not in chosen:
                 continue
             if added and (fields := _fields(line)):
-                line = json.dumps(_extended(fields, row, added), ensure_ascii=False).encode()
+                line = json_bytes(_extended(fields, row, added))
             file.write(line.rstrip(b"\r\n") + b"\n")
 
     def _values(self, name: str) -> list[Any]:
@@ -163,7 +172,7 @@ class _Object(Table):
     def write(self, file: BinaryIO, rows: Sequence[int], *, added: Added | None = None) -> None:
         names = list(self._stored)
         kept = {names[row]: _extended(self._stored[names[row]], row, added) for row in rows}
-        file.write(json.dumps(kept, ensure_ascii=False, indent=1).encode())
+        file.write(json_bytes(kept, indent=1))
 
     def _values(self, name: str) -> list[Any]:
         return [_object(row).get(name) for row in self._stored.values()]
@@ -200,7 +209,8 @@ class _Parquet(Table):
                 if sum(each.nbytes for each in gathered) >= ROW_GROUP_BYTES:
                     writer.write_table(pa.Table.from_batches(gathered))
                     gathered.clear()
-            writer.write_table(pa.Table.from_batches(gathered, schema))
+            if gathered:
+                writer.write_table(pa.Table.from_batches(gathered))
 
     def _chosen(self, rows: frozenset[int], added: Added, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Batches of the rows chosen, with their new columns."""

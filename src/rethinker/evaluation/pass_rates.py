@@ -120,7 +120,7 @@ class AnswerLog:
 
     def _write(self, content: dict[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+            self._file.write(json.dumps(content).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
