@@ -234,7 +234,7 @@ def trl_rows(problems: list[Problem]) -> Any:
         [
             {
                 "id": each.id,
-                "prompt": messages(each, "plain"),
+                "prompt": messages(each.question, "plain"),
                 "images": [Image.fromarray(image.pixels) for image in each.images],
             }
             for each in problems

@@ -13,14 +13,15 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from rethinker.config import Config, Section
+from rethinker.config import Config
+from rethinker.config_section import Section
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 
 INTRODUCTION = """\
 # Configuration
 
-Every key of a run. Written from `src/rethinker/config.py` by `scripts/write_configuration_docs.py`: edit the one, run
+Every key of a run. Written from `src/rethinker/*config.py` by `scripts/write_configuration_docs.py`: edit the one, run
 the other.
 
     rethinker train recipes/tiny.yaml mine.yaml learner.lr=1e-5 replay.kind=filter
@@ -76,13 +77,27 @@ def walk(section: type[Section], prefix: str, values: Values) -> Iterator[Row]:
         if not within(field):
             yield _leaf(key, name, field, values)
             continue
-        (inner,) = within(field)
-        if get_origin(field.annotation) is tuple:
+        inner, *others = within(field)
+        if others and name not in values:  # required, so there is no default to unroll
+            yield Row(key=key, type="section", default="required", help=one_line(field.description))
+        elif others:
+            yield from _choice(key, field, values[name])
+        elif get_origin(field.annotation) is tuple:
             yield _leaf(key, name, field, values)
             yield from walk(inner, f"{key}[].", defaults(inner))
         else:
             yield Row(key=key, type="section", default="", help=one_line(field.description))
             yield from walk(inner, f"{key}.", values[name])
+
+
+def _choice(key: str, field: FieldInfo, values: Values) -> Iterator[Row]:
+    """A section inside a section that has variants: its `kind`, then each variant's own keys."""
+    kinds = " or ".join(f"`{_kind(variant)}`" for variant in within(field))
+    yield Row(key=f"{key}.kind", type=kinds, default=f'`"{values["kind"]}"`', help=one_line(field.description))
+    for variant in within(field):
+        for row in walk(variant, f"{key}.", defaults(variant)):
+            if row.key != f"{key}.kind":
+                yield row._replace(help=f"With `{_kind(variant)}`: {row.help}")
 
 
 def _leaf(key: str, name: str, field: FieldInfo, values: Values) -> Row:

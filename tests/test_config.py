@@ -1,7 +1,8 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from rethinker.config import Config, ForcedRethinkConfig, SamplerConfig, Section, SsrReplayConfig, VerifierConfig
+from rethinker.config import Config, ForcedRethinkConfig, SamplerConfig, SsrReplayConfig, VerifierConfig
+from rethinker.config_section import Section
 from rethinker.warmup_config import WarmupConfig
 
 SECTIONS = Section.__subclasses__()

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from rethinker.config import Config, FilterReplayConfig, ForcedRethinkConfig, JsonlDataConfig, SsrReplayConfig
+from rethinker.config import Config, FilterReplayConfig, ForcedRethinkConfig, SsrReplayConfig
 from rethinker.config_files import diff, living_in, load, load_as, to_yaml
+from rethinker.data_config import JsonlDataConfig
 from rethinker.errors import ConfigError
 from rethinker.warmup_config import WarmupConfig
 
@@ -127,6 +128,11 @@ def test_overrides_are_one_layer_whatever_their_order() -> None:
             "data.mixture=[{family: bars, level: 0}]",
             "data.mixture[0].level: got 0, expected greater than or equal to 1",
         ),
+        ("model.adapter={kind: lora, rank: 0}", "model.adapter.rank: got 0, expected greater than or equal to 1"),
+        ("model.adapter={kind: lora, parts: [head]}", "model.adapter.parts[0]: got 'head', expected 'language' or"),
+        ("model.adapter={kind: lora, parts: []}", "model.adapter.parts is empty: nothing would be trained"),
+        ("model.adapter.rank=8", "unknown key model.adapter.rank with model.adapter.kind=none"),
+        ("model.freeze=[vision, language, projector]", "model.freeze names every part"),
         ("run={dir: 2024}", "run.dir: got 2024, expected a valid string; put it in quotes"),
         ("data.kind=jsonl", "data.path is missing and has no default; set it"),
         ("sampler.queries=10", "sampler.queries=10 cannot be split into train.updates_per_episode=16"),

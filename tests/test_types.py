@@ -5,7 +5,20 @@ import numpy as np
 import pytest
 
 from rethinker.errors import DataError
-from rethinker.types import Experience, Group, Image, Mean, Outcome, Problem, Prompt, Rethought, Rollout, Verdict, merge
+from rethinker.types import (
+    Experience,
+    Group,
+    Image,
+    Mean,
+    Outcome,
+    Outline,
+    Problem,
+    Prompt,
+    Rethought,
+    Rollout,
+    Verdict,
+    merge,
+)
 
 
 def problem(**changes: Any) -> Problem:
@@ -52,7 +65,12 @@ def test_an_images_id_is_of_its_shape_and_pixels() -> None:
     assert Image(pixels=np.asfortranarray(upright)).id == image(7).id
 
 
-@pytest.mark.parametrize("noun", [Problem, Prompt, Rollout, Rethought, Group, Experience, Verdict, Mean])
+def test_an_outline_has_a_mark_for_each_size() -> None:
+    with pytest.raises(DataError, match="problem p has 1 images but 2 <image> marks"):
+        Outline(id="p", question="<image> or <image>?", image_sizes=((2, 3),))
+
+
+@pytest.mark.parametrize("noun", [Problem, Outline, Prompt, Rollout, Rethought, Group, Experience, Verdict, Mean])
 def test_nouns_are_frozen_slotted_and_keyword_only(noun: type) -> None:
     assert noun.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert "__slots__" in noun.__dict__

@@ -5,32 +5,26 @@ from __future__ import annotations
 import copy
 from functools import partial
 from os.path import expanduser
-from pathlib import Path
+from typing import Any
 
 import torch
 
 from rethinker.algo import advantages
 from rethinker.algo.credit import credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
+from rethinker.build_data import build_problems, open_parts
 from rethinker.config import (
     AdvantageConfig,
     Config,
-    GymDataConfig,
-    JsonlDataConfig,
-    LogicVistaDataConfig,
     SamplingConfig,
 )
 from rethinker.cores import usable_cores
-from rethinker.data.gym.stream import GymSource, GymStream
-from rethinker.data.jsonl import JsonlSource
-from rethinker.data.logicvista import LogicVistaSource
 from rethinker.data.quarantine import Quarantine
-from rethinker.data.split import sample, split
-from rethinker.data.stream import ProblemStream
 from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
-from rethinker.interfaces import AdvantageEstimator, ProblemSource, Replay, RolloutEngine, Sampling, Scorer, Stream
+from rethinker.interfaces import AdvantageEstimator, Replay, RolloutEngine, Sampling, Scorer, Stream
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
+from rethinker.models import adapters
 from rethinker.models.loading import load
 from rethinker.models.vlm import VLM
 from rethinker.rewards.pool import VerifierPool
@@ -56,9 +50,10 @@ def build(config: Config, folder: RunFolder) -> Parts:
     """
     set_threads(config.threads)
     checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoints.keep, config=config.model_dump(mode="json"))
-    stream, validation, test, quarantine = _data(config)
+    parts = open_parts(config.data)
     vlm = build_vlm(config)
-    engine = TorchEngine(vlm, max_rows=config.engine.max_rows)
+    problems = build_problems(config, parts, partial(vlm.prompt_length, template=config.prompt.kind))
+    engine = build_engine(config, vlm)
     scorer = build_scorer(config)
     stopwatch = Stopwatch(("generate", "verify", "rethink", "update", "sync", "save"))
     marker = Marker(config.evaluation.marker)
@@ -69,16 +64,16 @@ def build(config: Config, folder: RunFolder) -> Parts:
             evaluate_every=config.evaluation.every,
             save_every=config.checkpoints.every,
         ),
-        stream=stream,
-        quarantine=quarantine,
-        episodes=_episodes(config, stream, quarantine, vlm, engine, scorer, stopwatch, marker),
+        stream=problems.stream,
+        quarantine=problems.quarantine,
+        episodes=_episodes(config, problems.stream, problems.quarantine, vlm, engine, scorer, stopwatch, marker),
         replay=_replay(config),
         learner=learner,
         weights=LocalSync(learner, engine),
-        held_out=build_held_out(config, vlm, engine, scorer, quarantine),
+        held_out=build_held_out(config, vlm, engine, scorer, problems.quarantine),
         scorer=scorer,
-        validation=validation,
-        test=test,
+        validation=problems.validation,
+        test=problems.test,
         folder=folder,
         checkpoints=checkpoints,
         tracker=_tracker(config, folder),
@@ -94,12 +89,13 @@ def set_threads(threads: int) -> None:
 
 
 def build_vlm(config: Config) -> VLM:
-    """Load the model onto its device.
+    """Load the model onto its device, with its adapter and its frozen parts.
 
     Raises:
         ConfigError: the device does not exist here.
+        ModelError: the model cannot be loaded, or cannot be trained this way.
     """
-    return load(
+    vlm = load(
         expanduser(config.model.path),
         device=resolve_device(config.device),
         dtype=config.model.dtype,
@@ -107,6 +103,24 @@ def build_vlm(config: Config) -> VLM:
         min_pixels=config.model.min_pixels,
         max_pixels=config.model.max_pixels,
     )
+    choose_trained(vlm.module, config)
+    return vlm
+
+
+def choose_trained(module: Any, config: Config) -> None:
+    """Freeze, adapt and checkpoint as `model` says.
+
+    Raises:
+        ModelError: the model has no such part.
+    """
+    model = config.model
+    adapters.freeze(module, model.freeze if model.adapter.kind == "none" else ())
+    if model.adapter.kind == "lora":
+        adapter = model.adapter
+        lora = adapters.Lora(rank=adapter.rank, alpha=adapter.alpha, dropout=adapter.dropout, parts=adapter.parts)
+        adapters.add_lora(module, lora, seed=config.seed)
+    if model.gradient_checkpointing:
+        adapters.recompute_activations(module)
 
 
 def resolve_device(name: str) -> str:
@@ -122,6 +136,11 @@ def resolve_device(name: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device={name} cannot be used here: {error}; use device=auto") from error
     return name
+
+
+def build_engine(config: Config, vlm: VLM) -> RolloutEngine:
+    """The engine that samples from the model."""
+    return TorchEngine(vlm, max_rows=config.engine.max_rows)
 
 
 def build_scorer(config: Config) -> VerifierPool:
@@ -150,42 +169,6 @@ def build_held_out(config: Config, vlm: VLM, engine: RolloutEngine, scorer: Scor
     )
 
 
-def gym_mixture(data: GymDataConfig) -> list[tuple[str, int, float]]:
-    """Family, level and weight of each ingredient."""
-    return [(part.family, part.level, part.weight) for part in data.mixture]
-
-
-def _data(config: Config) -> tuple[Stream, ProblemSource, ProblemSource, Quarantine]:
-    """Training stream, validation and test problems, and where their bad rows go."""
-    evaluation = config.evaluation
-    if isinstance(config.data, GymDataConfig):
-        mixture = gym_mixture(config.data)
-        return (
-            GymStream(mixture, seed=config.seed),
-            GymSource(mixture, split="validation", size=evaluation.validation_problems),
-            GymSource(mixture, split="test", size=evaluation.test_problems),
-            Quarantine(max_share=1.0),
-        )
-    train, held_out = split(_source(config.data), config.data.held_out)
-    halves = split(held_out, 0.5, salt="test") if len(held_out) > 1 else (held_out, held_out)
-    validation, test = sample(halves[0], evaluation.validation_problems), sample(halves[1], evaluation.test_problems)
-    reached = len(train) + min(len(held_out), len(validation) + len(test))
-    quarantine = Quarantine(max_share=config.data.max_quarantined, minimum=min(50, reached), training_rows=len(train))
-    return ProblemStream(train, seed=config.seed, quarantine=quarantine), validation, test, quarantine
-
-
-def _source(data: JsonlDataConfig | LogicVistaDataConfig) -> ProblemSource:
-    match data:
-        case JsonlDataConfig():
-            return JsonlSource(
-                Path(expanduser(data.path)),
-                images=Path(expanduser(data.images)) if data.images else None,
-                max_pixels=data.max_image_pixels,
-            )
-        case LogicVistaDataConfig():
-            return LogicVistaSource(expanduser(data.path), max_pixels=data.max_image_pixels)
-
-
 def _episodes(
     config: Config,
     stream: Stream,
@@ -206,7 +189,7 @@ def _episodes(
         seed=config.seed,
         template=config.prompt.kind,
         max_prompt_tokens=config.prompt.max_tokens,
-        sampling=_sampling(config.sampler.first),
+        sampling=build_sampling(config.sampler.first),
         queries=config.sampler.queries,
         group_size=config.sampler.group_size,
         rounds=config.sampler.max_rounds if config.sampler.kind == "dynamic" else 1,
@@ -243,12 +226,13 @@ def _rethinker(
         share=rethink.share,
         max_kept=rethink.max_kept,
         categories=rethink.categories,
-        sampling=_sampling(rethink.second_look),
+        sampling=build_sampling(rethink.second_look),
         max_total_tokens=rethink.max_total_tokens,
     )
 
 
-def _sampling(config: SamplingConfig) -> Sampling:
+def build_sampling(config: SamplingConfig) -> Sampling:
+    """How responses are sampled."""
     return Sampling(
         temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_tokens=config.max_tokens
     )
@@ -279,9 +263,9 @@ def _replay(config: Config) -> Replay:
 
 def _learner(config: Config, vlm: VLM) -> PolicyLearner:
     objective, learner, rethink = config.objective, config.learner, config.rethink
-    reference = None
+    reference, adapted = None, config.model.adapter.kind == "lora"
     if objective.kl_coefficient:
-        reference = VLM(copy.deepcopy(vlm.module).requires_grad_(False), vlm.processor)
+        reference = vlm if adapted else VLM(copy.deepcopy(vlm.module).requires_grad_(False), vlm.processor)
     return PolicyLearner(
         vlm,
         objective=Objective(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rethinker.commands.data_arguments import add_data_commands
 from rethinker.doctor import MISSING_OPERATOR
 from rethinker.errors import ConfigError, Interrupted, RethinkerError
 
@@ -55,6 +56,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     train.set_defaults(command=_train)
 
+    export = commands.add_parser("export", help="write a run's model as a folder for transformers and vLLM")
+    export.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR", help="where the model folder goes")
+    export.add_argument("--merge", action="store_true", help="add the adapter to its base: a whole model")
+    export.add_argument("--checkpoint", default="best", metavar="best|last|STEP", help="default: best")
+    export.set_defaults(command=_export)
+
+    plan = commands.add_parser("plan", help="parameters, memory and time of a recipe, before anything is loaded")
+    plan.add_argument("recipe", nargs="+", metavar="FILE|key=value", help="YAML files, then dotted overrides")
+    plan.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that share the model (default 1)")
+    plan.add_argument("--memory", type=float, default=80, metavar="G", help="GB of one GPU (default 80)")
+    plan.set_defaults(command=_plan)
+
     ablate = commands.add_parser("ablate", help="GRPO, + Filter, + SSR, + Forced Rethinking from one recipe")
     ablate.add_argument("recipe", nargs="+", metavar="FILE|key=value")
     ablate.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds per arm (default 3)")
@@ -74,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     preview = kinds.add_parser("preview", help="draw a contact sheet")
     preview.add_argument("--to", type=Path, default=Path("gym.png"), metavar="PNG")
     preview.set_defaults(command=_gym_preview)
+
+    add_data_commands(commands)
 
     doctor = commands.add_parser("doctor", help="what is installed, what works here, what to do about what does not")
     doctor.set_defaults(command=_doctor)
@@ -96,6 +112,21 @@ def _train(parsed: argparse.Namespace) -> None:
         raise ConfigError("rethinker train needs a recipe: rethinker train recipes/tiny.yaml, or --resume RUN")
     else:
         start(files, overrides)
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    from rethinker.commands.export import export
+
+    export(parsed.run, parsed.to, merge=parsed.merge, which=parsed.checkpoint)
+
+
+def _plan(parsed: argparse.Namespace) -> int:
+    from rethinker.commands.plan import plan
+
+    if parsed.gpus < 1 or parsed.memory <= 0:
+        raise ConfigError(f"--gpus {parsed.gpus} --memory {parsed.memory:g}: both must be above 0")
+    files, overrides = _split(parsed.recipe)
+    return 0 if plan(files, overrides, gpus=parsed.gpus, gigabytes=parsed.memory) else 1
 
 
 def _ablate(parsed: argparse.Namespace) -> None:

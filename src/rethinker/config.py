@@ -9,20 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0.0)]
-BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, attribute docstrings as help."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
+from rethinker.config_section import BelowOne, Count, Natural, Positive, Section, Share
+from rethinker.data_config import DataConfig, GymDataConfig
+from rethinker.model_config import ModelConfig
 
 # ---- run ---------------------------------------------------------------------------------------------------------
 
@@ -59,78 +50,7 @@ class TrackerConfig(Section):
     """Write TensorBoard events."""
 
 
-# ---- model and data ----------------------------------------------------------------------------------------------
-
-
-class ModelConfig(Section):
-    """Which VLM is trained."""
-
-    path: str = "tiny"
-    """`tiny` for the embedded model, else a Hugging Face folder or hub name."""
-    trust_remote_code: bool = False
-    """Allow code from the model's folder to run; off unless asked for."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the weights."""
-    min_pixels: Natural = 0
-    """Smallest image area the processor resizes to; 0 keeps the processor's own (paper: 256·28·28)."""
-    max_pixels: Natural = 0
-    """Largest image area; 0 keeps the processor's own (paper: 1280·28·28)."""
-
-
-class GymLevel(Section):
-    """One ingredient of a gym mixture."""
-
-    family: str
-    """Name of a problem family (`rethinker gym list`)."""
-    level: Count = 1
-    """Difficulty, from 1."""
-    weight: Positive = 1.0
-    """Relative share in the mixture."""
-
-
-class GymDataConfig(Section):
-    """Procedurally drawn visual-reasoning problems."""
-
-    kind: Literal["gym"] = "gym"
-    mixture: tuple[GymLevel, ...] = (
-        GymLevel(family="counting"),
-        GymLevel(family="bars"),
-        GymLevel(family="spatial"),
-    )
-    """Families, levels and weights."""
-
-
-class JsonlDataConfig(Section):
-    """A JSONL file: `image` (a path or a list of paths), `question`, `answer`, optional `choices`, `id`, `category`."""
-
-    kind: Literal["jsonl"] = "jsonl"
-    path: str
-    """The file."""
-    images: str = ""
-    """Folder that image paths are relative to; empty means the file's own."""
-    held_out: Share = 0.2
-    """Share of rows held out for evaluation, above 0 and below 1, chosen by the hash of their id."""
-    max_quarantined: Share = 0.05
-    """The run stops when a larger share of the rows is bad."""
-    max_image_pixels: Count = 50_000_000
-    """Larger images are quarantined before they are decoded."""
-
-
-class LogicVistaDataConfig(Section):
-    """LogicVista's own `dataset.json` beside its `images/`."""
-
-    kind: Literal["logicvista"] = "logicvista"
-    path: str = "fixtures"
-    """The file; `fixtures` is the handful shipped in the package."""
-    held_out: Share = 0.2
-    """Share of rows held out for evaluation, above 0 and below 1, chosen by the hash of their id."""
-    max_quarantined: Share = 0.05
-    """The run stops when a larger share of the rows is bad."""
-    max_image_pixels: Count = 50_000_000
-    """Larger images are quarantined before they are decoded."""
-
-
-DataConfig = Annotated[GymDataConfig | JsonlDataConfig | LogicVistaDataConfig, Field(discriminator="kind")]
+# ---- prompt ----------------------------------------------------------------------------------------------
 
 
 class PromptConfig(Section):
@@ -390,8 +310,6 @@ class Config(Section):
             )
         if self.sampler.group_size < 2:
             raise ValueError("sampler.group_size=1 trains nothing: advantages compare responses; give 2 or more")
-        if self.data.kind != "gym" and self.data.held_out in (0, 1):
-            raise ValueError(f"data.held_out={self.data.held_out:g} leaves one side no rows; give a share between")
         if not (self.evaluation.marker[:1].isalnum() and self.evaluation.marker[-1].isalnum()):
             raise ValueError(f"evaluation.marker={self.evaluation.marker!r} must begin and end with a letter or digit")
         if self.rethink.kind == "forced" and self.rethink.share > 0 and self.rethink.max_kept == 0:

@@ -15,7 +15,8 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
-from rethinker.config import Config, Section
+from rethinker.config import Config
+from rethinker.config_section import Section
 from rethinker.errors import ConfigError
 
 Tree = dict[str, Any]
@@ -292,10 +293,19 @@ def _explain(error: ValidationError, root: type[Section]) -> str:
 
 def _plain_path(location: tuple[str | int, ...], root: type[Section]) -> str:
     """Pydantic's location as a dotted key: without the variant's tag that follows a union's name."""
-    first = root.model_fields.get(str(location[0])) if location else None
-    if first is not None and first.discriminator is not None:
-        location = location[:1] + location[2:]
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    text, here, tagged = "", root, False
+    inner: Variants = ()
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif tagged:
+            here, tagged = next(variant for variant in inner if _kind(variant) == part), False
+        else:
+            text += f".{part}"
+            field = here.model_fields.get(part)
+            inner = _sections(field.annotation) if field else ()
+            tagged = field is not None and field.discriminator is not None
+            here = inner[0] if inner else here
     return text.removeprefix(".")
 
 

@@ -19,6 +19,22 @@ class DataError(RethinkerError, ValueError):
     """One row of a data set cannot become a problem; the row is quarantined and counted."""
 
 
+class ColumnError(DataError):
+    """A row's column holds something else than was expected.
+
+    Attributes:
+        column: Its name; "a or b" where either could hold it.
+    """
+
+    def __init__(self, message: str, *columns: str) -> None:
+        super().__init__(f"column {' or '.join(map(repr, columns))}: {message}")
+        self.column = " or ".join(columns)
+
+
+class ImageError(DataError):
+    """An image that a row names or holds cannot be used."""
+
+
 class DatasetError(RethinkerError, ValueError):
     """A whole data set is unusable: missing, empty, or too large a share of its rows quarantined."""
 

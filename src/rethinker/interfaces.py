@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from rethinker.types import Completion, Experience, Metrics, Problem, Prompt, State, Verdict
+from rethinker.types import Completion, Experience, Metrics, Outline, Problem, Prompt, State, Verdict
 
 if TYPE_CHECKING:  # the rewards and their workers see these contracts without paying for torch
     import torch
@@ -194,6 +194,16 @@ class ProblemSource(ABC):
     def id(self, index: int) -> str:
         """Name one row without reading its images; a source whose rows have no names counts them."""
         return f"row-{index}"
+
+    def outline(self, index: int) -> Outline:
+        """What the length of a row's prompt depends on. Readers of files look at image headers alone, never at pixels.
+
+        Raises:
+            DataError: the row cannot become a problem, as far as that shows without pixels.
+        """
+        problem = self[index]
+        sizes = tuple((image.pixels.shape[0], image.pixels.shape[1]) for image in problem.images)
+        return Outline(id=problem.id, question=problem.question, image_sizes=sizes)
 
 
 class Stream(ABC):

@@ -19,6 +19,7 @@ class Purpose(StrEnum):
 
     SCENE = "scene"  # what a gym problem shows
     STREAM = "stream"  # the order of training problems; the gym's position in the stream, a data set's epoch
+    MIXTURE = "mixture"  # from which part of a mixture a problem comes; the position in the stream
     SHUFFLE = "shuffle"  # the order of an episode's groups; the episode
     FIRST = "first"  # sampling first responses; the sampler's round (without dynamic sampling, the episode)
     FORCE = "force"  # which responses are forced to look twice; the round of their group
@@ -26,7 +27,9 @@ class Purpose(StrEnum):
     SECOND = "second"  # sampling second looks; the same
     REPLAY = "replay"  # draws from the replay buffer; the optimiser step
     EVALUATION = "evaluation"  # held-out responses; 0 for the measurements of a run, 1 for those of a base policy
+    ADAPTER = "adapter"  # the initial weights of a low-rank adapter
     WARMUP = "warmup"  # the warm start: initial weights, examples, styles; the example
+    SELECTION = "selection"  # which rows of a data set are kept
 
 
 def key(seed: int, purpose: Purpose, *, step: int = 0, problem_id: str = "", sample: int = 0) -> int:

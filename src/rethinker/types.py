@@ -91,6 +91,32 @@ class Problem:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """What a problem's prompt length depends on, had without decoding a pixel.
+
+    Attributes:
+        id: The problem's.
+        question: Text with one `<image>` mark per image, in order.
+        image_sizes: (height, width) of each image in pixels, as it will be decoded.
+
+    Raises:
+        DataError: marks and sizes differ in number.
+    """
+
+    id: str
+    question: str
+    image_sizes: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        marks = self.question.count(IMAGE_MARK)
+        if marks != len(self.image_sizes):
+            raise DataError(
+                f"problem {self.id} has {len(self.image_sizes)} images but {marks} {IMAGE_MARK} marks in its question; "
+                "they must agree"
+            )
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Prompt:
     """One problem under one template, as the model reads it; one object shared by all siblings of a group.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rethinker.config import Count, GymDataConfig, GymLevel, Natural, Positive, Section, Share
+from rethinker.config_section import Count, Natural, Positive, Section, Share
+from rethinker.data_config import GymDataConfig, GymLevel
 
 
 class WarmupConfig(Section):

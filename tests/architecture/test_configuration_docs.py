@@ -41,7 +41,7 @@ def test_every_key_has_a_help_text_unless_it_names_the_only_variant():
 
 
 def test_a_required_key_says_so():
-    assert [row.default for row in rows("data.path")] == ["required", '`"fixtures"`']
+    assert [row.default for row in rows("data.path")] == ["required", '`"fixtures"`', "required", "required"]
 
 
 def test_a_nested_default_is_the_one_its_owner_sets():

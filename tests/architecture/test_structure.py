@@ -18,7 +18,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "interfaces config",
         "data models rewards algo",
         "rollout learner runs",
-        "evaluation distributed",
+        "evaluation distributed planning",
         "train inference",
         "build",
         "doctor",
@@ -29,7 +29,14 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
 )
 """A part imports only parts of lower levels; parts of one level do not know each other."""
 
-SAME_PART = {"config_files": "config", "warmup_config": "config"}
+SAME_PART = {
+    "config_files": "config",
+    "warmup_config": "config",
+    "config_section": "config",
+    "model_config": "config",
+    "data_config": "config",
+    "build_data": "build",
+}
 """Modules that belong to another part."""
 
 MAY_IMPORT_CONFIG = {"config", "build", "commands"}

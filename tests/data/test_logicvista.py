@@ -38,7 +38,7 @@ def test_160_of_the_161_problems_load_and_the_one_without_answer_is_quarantined(
     quarantine = Quarantine(max_share=0.05)
     problems = ProblemStream(source, seed=0, quarantine=quarantine).take(161)  # one epoch and its first again
     assert [row["id"] for row in quarantine.rows()] == ["v1_382"]
-    assert "no question" in quarantine.rows()[0]["reason"]
+    assert "column 'question': expected text" in quarantine.rows()[0]["reason"]
     good = {p.id: p for p in problems}
     assert set(good) == {source.id(i) for i in range(161)} - {"v1_382"}
     assert {p.verifier for p in problems} == {"choice"}
@@ -64,10 +64,10 @@ def test_several_letters_are_verified_as_a_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"answer": ""}, "no answer"),
-        ({"answer": "maybe"}, "'maybe' is not an option's letter"),
-        ({"answer": None}, "field 'answer' must be text, got null"),
-        ({"question": ""}, "no question"),
+        ({"answer": ""}, "row p: column 'answer': expected text"),
+        ({"answer": "maybe"}, "column 'answer': expected an option's letter, or several as \"A, C\", got 'maybe'"),
+        ({"answer": None}, "column 'answer': expected text or a number, got nothing"),
+        ({"question": ""}, "column 'question': expected text"),
         ({"imagename": "none.png"}, "cannot be opened"),
         ({"imagename": "../dataset.json"}, "does not lie in"),
     ],

@@ -1,6 +1,6 @@
 import pytest
 
-from rethinker.data.rows import infer_verifier, make_problem, mark_images, option_letter, options_in, unbox
+from rethinker.data.rows import infer_verifier, make_row, mark_images, option_letter, options_in, unbox
 from rethinker.errors import DataError
 
 
@@ -73,8 +73,14 @@ def test_options_are_read_from_the_last_list_in_the_question() -> None:
     assert options_in("(A) one (C) three") == ()
 
 
-def test_a_row_without_question_or_answer_is_refused() -> None:
-    with pytest.raises(DataError, match="no question"):
-        make_problem(id="p", images=(), question=" ", answer="1")
-    with pytest.raises(DataError, match="no answer"):
-        make_problem(id="p", images=(), question="Why?", answer="\\boxed{ }")
+def test_an_empty_box_is_no_answer() -> None:
+    row = make_row(id="p", images=(), question="Why?", answer="\\boxed{ }")
+    with pytest.raises(DataError, match="problem p has no answer"):
+        row.problem(max_pixels=1)
+
+
+def test_marks_and_images_that_disagree_are_refused_with_and_without_pixels() -> None:
+    row = make_row(id="p", images=(), question="<image>Why?", answer="1")
+    for read in (row.problem, row.outline):
+        with pytest.raises(DataError, match="problem p has 0 images but 1 <image> marks"):
+            read(max_pixels=1)

@@ -142,7 +142,7 @@ def test_too_many_bad_rows_stop_the_run_and_are_written_down(
     data = data_file(tmp_path, rows(200, without_answer=range(0, 200, 2)))
     said = refused(capsys, "train", recipe_of(tmp_path, talker, data), "run.dir=run", "data.held_out=0.4")
     assert "more than data.max_quarantined=0.05 allows" in said
-    assert "has no answer" in said
+    assert "column 'answer': expected text or a number, got nothing" in said
     found = quarantined(tmp_path / "run")
     assert 15 < len(found) < 50
     assert all(int(name.removeprefix("row")) % 2 == 0 for name in found)
@@ -184,7 +184,7 @@ def test_bad_rows_are_set_aside_with_their_reasons_and_the_run_goes_on(
     assert re.search(r"\d held-out problems, greedy", said)
     found = quarantined(tmp_path / "run")
     assert set(found) == {"row3", "row4", "row5", "row6"}
-    assert "no answer" in found["row3"]
+    assert found["row3"].endswith("data.jsonl, line 4: column 'answer': expected text or a number, got nothing")
     assert "cut.png" in found["row4"]
     assert "too large" in found["row5"]
     assert "missing.png" in found["row6"]

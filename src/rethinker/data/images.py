@@ -1,86 +1,131 @@
-"""Image files to RGB pixels, with a bound on the area that is checked before anything is decoded.
+"""Encoded images to RGB pixels, upright and safe; and their sizes from the header alone.
 
-Resizing is left out: that belongs to the model's own processor.
+Both go through the same checks, so that a size can be trusted to be that of the pixels. Resizing to what a model wants
+is left out: that belongs to its processor. Only what no processor can take is mended or refused here.
 """
 
 from __future__ import annotations
 
-import io
-import posixpath
 import warnings
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+from jaxtyping import UInt8
+from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
 
+from rethinker.data.encoded import EncodedImage
 from rethinker.errors import DataError
 from rethinker.types import Image
 
-WHITE = (255, 255, 255)
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""What is decoded; Pillow knows others, some of which start programs or are decoded by code little looked after."""
+
+MIN_SIDE = 28
+"""Images with a shorter side are enlarged by a whole factor: processors take an array of height 1 or 3 for one with its
+channels first, and Qwen's round a side below half a patch to nothing."""
+
+MAX_ASPECT = 200
+"""Qwen's processors raise above this ratio of the sides (transformers, `smart_resize`)."""
+
+TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+"""How an image of each EXIF orientation is set upright; from 5 on height and width change places."""
+
+# Pillow's own bound on the area is replaced by ours. A filter set around each call would not be safe in threads.
+warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
 
 
-def load_image(path: Path, *, max_pixels: int) -> Image:
-    """Read one image file as RGB, upright, transparency on white.
+def load_image(encoded: EncodedImage, *, max_pixels: int) -> Image:
+    """Decode an image: RGB, upright, transparency on white, the first frame of several, 8 bits a channel.
 
     Args:
-        path: The file.
         max_pixels: Largest width times height; a larger image is refused from its header alone.
 
     Raises:
-        DataError: the file is missing, unreadable, truncated or too large.
+        DataError: the image is missing, in no format read here, damaged, truncated, too large or too narrow.
     """
-    try:
-        with path.open("rb") as file:
-            return _decode(file, max_pixels=max_pixels, name=str(path))
-    except OSError as error:
-        raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
+    with _opened(encoded, max_pixels) as picture:
+        turn = TURNS.get(_orientation(picture))
+        pixels: UInt8[np.ndarray, "height width 3"] = np.asarray(
+            _rgb(picture if turn is None else picture.transpose(turn))
+        )
+        times = _enlargement(picture.size)
+        return Image(pixels=pixels.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else pixels)
 
 
-def decode_image(data: bytes, *, max_pixels: int, name: str) -> Image:
-    """Decode the bytes of one image file, as `load_image` does; errors call it `name`.
+def image_size(encoded: EncodedImage, *, max_pixels: int) -> tuple[int, int]:
+    """(height, width) in pixels that `load_image` will give, read from the header.
 
     Raises:
-        DataError: the bytes are no image, or are truncated, or the image is too large.
+        DataError: as `load_image`, as far as a header shows it.
     """
-    return _decode(io.BytesIO(data), max_pixels=max_pixels, name=name)
+    with _opened(encoded, max_pixels) as picture:
+        width, height = picture.size if _orientation(picture) < 5 else picture.size[::-1]
+        times = _enlargement(picture.size)
+        return height * times, width * times
 
 
-def image_path(folder: Path, name: str) -> Path:
-    """The file that a row names, which must lie in the data set's folder.
-
-    Raises:
-        DataError: `name` is empty or absolute, or climbs out of `folder`.
-    """
-    normal = posixpath.normpath(name.replace("\\", "/")) if name else ""
-    if not normal or "\0" in normal or Path(normal).is_absolute() or normal.split("/")[0] == "..":
-        raise DataError(f"image path {name!r} does not lie in {folder}; name a file inside it, relative to it")
-    return folder / normal
-
-
-def _decode(file: BinaryIO, *, max_pixels: int, name: str) -> Image:
+@contextmanager
+def _opened(encoded: EncodedImage, max_pixels: int) -> Iterator[Pillow.Image]:
+    """The picture with its header read and judged; whatever goes wrong with it inside is the row's fault."""
+    name = encoded.name
     try:
-        with warnings.catch_warnings():
-            # Pillow's own bound is replaced by ours, which is lower or chosen by the user.
-            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            picture = Pillow.open(file)
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise DataError(
-                f"image {name} has {width} x {height} pixels, more than the {max_pixels} allowed; "
-                "shrink it or raise data.max_image_pixels"
-            )
-        return Image(pixels=np.asarray(_rgb(ImageOps.exif_transpose(picture))))
+        with encoded.open() as file, Pillow.open(file, formats=FORMATS) as picture:
+            _judge(picture, max_pixels, name)
+            yield picture
     except DataError:
         raise
     except Pillow.DecompressionBombError as error:
         raise DataError(f"image {name} is too large to decode: {error}") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"image {name} is in no known image format") from error
+        raise DataError(f"image {name} is in no format that is read ({', '.join(FORMATS)}){_hint(encoded)}") from error
     except Exception as error:
         # Damaged bytes make Pillow's many decoders raise nearly anything; whatever it is, the row is at fault.
         raise DataError(f"image {name} is damaged or truncated: {error}") from error
+
+
+def _judge(picture: Pillow.Image, max_pixels: int, name: str) -> None:
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise DataError(
+            f"image {name} has {width} x {height} pixels, more than the {max_pixels} allowed; "
+            "shrink it or raise data.max_image_pixels"
+        )
+    if max(picture.size) > MAX_ASPECT * min(picture.size):
+        raise DataError(
+            f"image {name} has {width} x {height} pixels; sides that differ more than {MAX_ASPECT}-fold are more than "
+            "processors take: crop it"
+        )
+    if picture.mode == "F":
+        raise DataError(f"image {name} has floating-point pixels of unknown range; save it with 8 bits a channel")
+
+
+def _hint(encoded: EncodedImage) -> str:
+    with encoded.open() as file:
+        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return "; it begins as SVG or HTML does: draw it to a PNG" if start.startswith(b"<") else ""
+
+
+def _orientation(picture: Pillow.Image) -> int:
+    """The EXIF orientation as the header has it, 1 where there is none.
+
+    Asked of the base class, as the one for PNG would decode the pixels to look behind them. TIFF is turned by Pillow.
+    """
+    found = None if picture.format == "TIFF" else Pillow.Image.getexif(picture).get(ExifTags.Base.Orientation)
+    return found if isinstance(found, int) and found in TURNS else 1
+
+
+def _enlargement(size: tuple[int, int]) -> int:
+    return -(-MIN_SIDE // min(size))
 
 
 def _rgb(picture: Pillow.Image) -> Pillow.Image:
@@ -90,5 +135,5 @@ def _rgb(picture: Pillow.Image) -> Pillow.Image:
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     pasted = picture.convert("RGBA")
-    white = Pillow.new("RGBA", pasted.size, (*WHITE, 255))
+    white = Pillow.new("RGBA", pasted.size, "white")
     return Pillow.alpha_composite(white, pasted).convert("RGB")

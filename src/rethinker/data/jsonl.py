@@ -1,47 +1,58 @@
-"""Problems from a JSON-lines file with image files beside it.
+"""Problems from a JSON-lines file, with image files beside it or images inside it.
 
-A row: `{"image": path | [paths] | absent, "question": …, "answer": …}` and optionally `choices`, `id`, `category`,
-`verifier`. Other fields are left alone. A scan at the start keeps only where each row begins and which ids repeat, so
-memory grows by tens of bytes a row, whatever the rows hold; a row and its images are read when asked for.
+A row: `{"image": …, "question": …, "answer": …}` and optionally `choices`, `id`, `category`, `verifier`; what an image
+may be is said in `encoded.py`. Other fields are left alone. A scan at the start keeps only where each row begins and
+which ids repeat, so memory grows by tens of bytes a row, whatever the rows hold; a row and its images are read when
+asked for.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import itertools
 import json
 from array import array
 from pathlib import Path
 from typing import Any
 
-from rethinker.data.images import image_path, load_image
-from rethinker.data.rows import list_options, make_problem, option_letter, unbox
-from rethinker.errors import DataError, DatasetError
-from rethinker.interfaces import ProblemSource
-from rethinker.types import Problem
+from rethinker.data.columns import USUAL, Columns, text
+from rethinker.data.repeats import Repeats
+from rethinker.data.rows import Row, RowSource
+from rethinker.errors import ColumnError, DataError, DatasetError
 
-VERIFIERS = ("number", "choice", "latex", "text", "list")
+MAX_LINE_BYTES = 64_000_000
+"""A longer line is a bad row, never held in memory; it bounds images in base64 too."""
 
 
-class JsonlSource(ProblemSource):
+class JsonlSource(RowSource):
     """Rows of a JSON-lines file; a row without an id is named `<file stem>-<line>`."""
 
-    def __init__(self, path: Path, *, images: Path | None = None, max_pixels: int = 50_000_000) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        images: Path | None = None,
+        max_pixels: int = 50_000_000,
+        columns: Columns = USUAL,
+    ) -> None:
         """Scan the file.
 
         Args:
             path: The file.
             images: Folder that image paths are relative to; None means the file's own.
             max_pixels: Largest image area.
+            columns: Where a row holds what.
 
         Raises:
             DatasetError: the file is missing, unreadable or has no rows.
         """
+        super().__init__(max_pixels=max_pixels)
         self._path = path
         self._images = images or path.parent
-        self._max_pixels = max_pixels
+        self._columns = columns
         self._offsets = array("q")
         self._lines = array("q")
-        self._first_with_id: dict[int, int] = {}
+        self._repeats = Repeats()
         try:
             self._scan()
         except OSError as error:
@@ -54,120 +65,81 @@ class JsonlSource(ProblemSource):
     def __len__(self) -> int:
         return len(self._offsets)
 
+    def where(self, index: int) -> str:
+        """File and line."""
+        return f"{self._path}, line {self._lines[index]}"
+
     def id(self, index: int) -> str:
         """The row's own id, else `<file stem>-<line>`, also for a row that cannot be read."""
         try:
-            return self._id(index, self._row(index))
+            return self._id(index, self._fields(index))
         except DataError:
             return self._default_id(index)
 
-    def __getitem__(self, index: int) -> Problem:
-        """Read one row and its images.
+    def row(self, index: int) -> Row:
+        """Read one line.
 
         Raises:
-            DataError: the row is no JSON object, a field is missing or of the wrong type, its id stands on an earlier
-                line too, or an image cannot be loaded.
+            DataError: it is no JSON object, a column is missing or holds what was not expected, or its id stands on an
+                earlier line too.
         """
-        row, where = self._row(index), self._where(index)
-        if index in self._first_with_id:
-            first = self._lines[self._first_with_id[index]]
-            raise DataError(f"{where}: id {self._id(index, row)!r} stands on line {first} already; ids must be unique")
-        verifier = _text(row, "verifier", where, default="")
-        if verifier and verifier not in VERIFIERS:
-            raise DataError(f"{where}: verifier {verifier!r} is unknown; use one of {', '.join(VERIFIERS)}")
-        choices, answer = _texts(row, "choices", where), _text(row, "answer", where)
-        try:
-            paths = [image_path(self._images, name) for name in _texts(row, "image", where)]
-            return make_problem(
-                id=self._id(index, row),
-                images=tuple(load_image(path, max_pixels=self._max_pixels) for path in paths),
-                question=_text(row, "question", where) + list_options(choices),
-                answer=option_letter(unbox(answer), choices) if choices else answer,
-                verifier=verifier,
-                choices=tuple(choices),
-                category=_text(row, "category", where, default=""),
-                source=self._path.name,
+        fields = self._fields(index)
+        name, first = self._id(index, fields), self._repeats.first(index)
+        if first is not None:
+            raise ColumnError(
+                f"{name!r} stands on line {self._lines[first]} already; ids must be unique", self._columns.id[0]
             )
-        except DataError as error:
-            raise DataError(f"{where}: {error}") from error
+        return self._columns.row(fields, id=name, folder=self._images, source=self._path.name)
 
     def _scan(self) -> None:
-        """Note where rows begin and which repeat an earlier id, by 64-bit hash: ids themselves are not kept."""
-        rows_by_hash: dict[int, int] = {}
+        """Note where rows begin and which repeat an earlier id."""
         with self._path.open("rb") as file:
-            offset = 0
-            for number, line in enumerate(file, start=1):
+            for number in itertools.count(1):
+                offset = file.tell()
+                line = file.readline(MAX_LINE_BYTES + 1)
+                if not line:
+                    break
                 if line.strip():
                     self._offsets.append(offset)
                     self._lines.append(number)
-                    self._note_id(line, rows_by_hash)
-                offset += len(line)
+                    self._note_id(line)
+                while line and not line.endswith(b"\n"):  # the rest of a line that is too long
+                    line = file.readline(MAX_LINE_BYTES)
+        self._repeats.seal()
 
-    def _note_id(self, line: bytes, rows_by_hash: dict[int, int]) -> None:
+    def _note_id(self, line: bytes) -> None:
         index = len(self._offsets) - 1
-        try:
-            name = self._id(index, _parse(line, self._where(index)))
-        except DataError:
-            return  # reported when the row is asked for
-        digest = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
-        first = rows_by_hash.setdefault(digest, index)
-        if first != index:
-            self._first_with_id[index] = first
+        with contextlib.suppress(DataError):  # reported when the row is asked for
+            self._repeats.note(index, self._id(index, _parse(line)))
 
-    def _row(self, index: int) -> dict[str, Any]:
+    def _fields(self, index: int) -> dict[str, Any]:
         with self._path.open("rb") as file:
             file.seek(self._offsets[index])
-            return _parse(file.readline(), self._where(index))
+            return _parse(file.readline(MAX_LINE_BYTES + 1))
 
-    def _id(self, index: int, row: dict[str, Any]) -> str:
-        return _text(row, "id", self._where(index), default="") or self._default_id(index)
+    def _id(self, index: int, fields: dict[str, Any]) -> str:
+        return text(fields, self._columns.id) or self._default_id(index)
 
     def _default_id(self, index: int) -> str:
         return f"{self._path.stem}-{self._lines[index]}"
 
-    def _where(self, index: int) -> str:
-        return f"{self._path}, line {self._lines[index]}"
 
-
-def _parse(line: bytes, where: str) -> dict[str, Any]:
+def _parse(line: bytes) -> dict[str, Any]:
     """Parse one line, which must be a JSON object."""
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"the line is longer than {MAX_LINE_BYTES} bytes; keep images in files of their own")
     try:
         row = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise DataError(f"{where}, column {error.colno}: not valid JSON: {error.msg}") from error
+        raise DataError(f"character {error.colno}: not valid JSON: {error.msg}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{where}, byte {error.start + 1}: not UTF-8: {error.reason}") from error
+        raise DataError(f"byte {error.start + 1}: not UTF-8: {error.reason}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not usable JSON: {error}") from error
+        raise DataError(f"not usable JSON: {error}") from error
     if not isinstance(row, dict):
-        raise DataError(f"{where}: expected a JSON object {{…}}, got {type(row).__name__}")
+        raise DataError(f"expected a JSON object {{…}}, got {type(row).__name__}")
     return row
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
-
-
-def _text(row: dict[str, Any], field: str, where: str, *, default: str | None = None) -> str:
-    """A field as text; numbers are written out. An absent or null field takes the default, if there is one."""
-    value = row.get(field)
-    if value is None and default is not None:
-        return default
-    if value is None:
-        raise DataError(f"{where}: field {field!r} is missing")
-    return _as_text(value, field, where)
-
-
-def _texts(row: dict[str, Any], field: str, where: str) -> list[str]:
-    """A field that holds one text, a list of texts, or nothing."""
-    value = row.get(field)
-    if value is None:
-        return []
-    values = value if isinstance(value, list) else [value]
-    return [_as_text(value, field, where) for value in values]
-
-
-def _as_text(value: object, field: str, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise DataError(f"{where}: field {field!r} must be text or a number, got {json.dumps(value)[:80]}")
-    return value if isinstance(value, str) else str(value)

@@ -11,11 +11,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rethinker.data.images import image_path, load_image
-from rethinker.data.rows import make_problem
-from rethinker.errors import DataError, DatasetError
-from rethinker.interfaces import ProblemSource
-from rethinker.types import Problem
+from rethinker.data.columns import filled
+from rethinker.data.encoded import ImageFile, image_path
+from rethinker.data.rows import Row, RowSource, make_row
+from rethinker.errors import ColumnError, DataError, DatasetError
 
 FIXTURES = Path(__file__).parent.parent / "assets" / "logicvista" / "dataset.json"
 """The shipped handful."""
@@ -23,7 +22,7 @@ FIXTURES = Path(__file__).parent.parent / "assets" / "logicvista" / "dataset.jso
 LETTERS = re.compile(r"[A-Z](\s*,\s*[A-Z])*")
 
 
-class LogicVistaSource(ProblemSource):
+class LogicVistaSource(RowSource):
     """Rows of LogicVista's `dataset.json`, in the file's order."""
 
     def __init__(self, path: str | Path = "fixtures", *, max_pixels: int = 50_000_000) -> None:
@@ -36,8 +35,8 @@ class LogicVistaSource(ProblemSource):
         Raises:
             DatasetError: the file is missing, no JSON object, or empty.
         """
+        super().__init__(max_pixels=max_pixels)
         self._path = FIXTURES if path == "fixtures" else Path(path)
-        self._max_pixels = max_pixels
         self._rows = _read(self._path)
         self._ids = list(self._rows)
 
@@ -48,25 +47,30 @@ class LogicVistaSource(ProblemSource):
         """The row's key in the file."""
         return self._ids[index]
 
-    def __getitem__(self, index: int) -> Problem:
-        """Read one row and its image.
+    def where(self, index: int) -> str:
+        """File and key."""
+        return f"{self._path}, row {self._ids[index]}"
+
+    def row(self, index: int) -> Row:
+        """Read one row.
 
         Raises:
-            DataError: no question or answer, an answer that names no option, or an image that cannot be loaded.
+            DataError: no question, answer or image, or an answer that names no option.
         """
         name = self._ids[index]
-        row = self._rows[name]
-        question, answer, image = (_field(row, field, name) for field in ("question", "answer", "imagename"))
-        if answer.strip() and not LETTERS.fullmatch(answer.strip()):
-            raise DataError(f'problem {name}: answer {answer!r} is not an option\'s letter, nor several as "A, C"')
-        path = image_path(self._path.parent / "images", image)
-        return make_problem(
+        fields = self._rows[name]
+        if not isinstance(fields, dict):
+            raise DataError(f"expected a JSON object {{…}}, got {type(fields).__name__}")
+        question, answer, image = (filled(fields, (column,)) for column in ("question", "answer", "imagename"))
+        if not LETTERS.fullmatch(answer.strip()):
+            raise ColumnError(f'expected an option\'s letter, or several as "A, C", got {answer!r}', "answer")
+        return make_row(
             id=name,
-            images=(load_image(path, max_pixels=self._max_pixels),),
+            images=(ImageFile(image_path(self._path.parent / "images", image)),),
             question=question,
             answer=answer,
             verifier="list" if "," in answer else "choice",
-            category=_category(row),
+            category=_category(fields),
             source="logicvista",
         )
 
@@ -85,13 +89,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(rows, dict) or not rows:
         raise DatasetError(f"{path} must hold a JSON object from id to row with at least one row")
     return rows
-
-
-def _field(row: object, field: str, name: str) -> str:
-    value = row.get(field) if isinstance(row, dict) else None
-    if not isinstance(value, str):
-        raise DataError(f"problem {name}: field {field!r} must be text, got {json.dumps(value)[:80]}")
-    return value
 
 
 def _category(row: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""From a row's raw fields to a `Problem`: image marks, boxed answers, options, and the kind of answer.
+"""From a row's raw values to a `Row`, a problem before its images are decoded: marks, boxed answers, options, verifier.
 
 Shared by the readers. It knows no file format.
 """
@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import re
 import string
+from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from rethinker.data.encoded import EncodedImage
+from rethinker.data.images import image_size, load_image
 from rethinker.errors import DataError
-from rethinker.types import IMAGE_MARK, Image, Problem
+from rethinker.interfaces import ProblemSource
+from rethinker.types import IMAGE_MARK, Outline, Problem
 
 NUMBER = re.compile(r"[-+−]?(\d{1,3}(,\d{3})+|\d+|(?=\.\d))(\.\d*)?([eE][-+]?\d+)?%?")
 LATEX = re.compile(r"[\\^_{}$]|\d\s*/\s*\d")
@@ -18,30 +23,109 @@ OPTION = re.compile(r"\(([A-Z])\)")
 OPTION_LINE = re.compile(r"^\s*\(?([A-Z])[.):]", re.MULTILINE)
 
 
-def make_problem(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A problem whose images are still encoded; attributes as in `Problem`."""
+
+    id: str
+    images: tuple[EncodedImage, ...]
+    question: str
+    answer: str
+    verifier: str
+    choices: tuple[str, ...] = ()
+    category: str = ""
+    source: str = ""
+
+    def outline(self, *, max_pixels: int) -> Outline:
+        """Read the images' headers.
+
+        Raises:
+            DataError: an image cannot be used, as far as its header shows it, or marks and images disagree.
+        """
+        sizes = tuple(image_size(image, max_pixels=max_pixels) for image in self.images)
+        return Outline(id=self.id, question=self.question, image_sizes=sizes)
+
+    def problem(self, *, max_pixels: int) -> Problem:
+        """Decode the images.
+
+        Raises:
+            DataError: an image cannot be used, or marks and images disagree.
+        """
+        return Problem(
+            id=self.id,
+            images=tuple(load_image(image, max_pixels=max_pixels) for image in self.images),
+            question=self.question,
+            answer=self.answer,
+            verifier=self.verifier,
+            choices=self.choices,
+            category=self.category,
+            source=self.source,
+        )
+
+
+class RowSource(ProblemSource):
+    """Base of the readers: what one row says is theirs, what becomes of it is here.
+
+    Attributes:
+        max_pixels: Largest image area.
+    """
+
+    def __init__(self, *, max_pixels: int) -> None:
+        self.max_pixels = max_pixels
+
+    @abstractmethod
+    def where(self, index: int) -> str:
+        """File and row, as every message about the row begins."""
+
+    @abstractmethod
+    def row(self, index: int) -> Row:
+        """Read one row, its images still encoded.
+
+        Raises:
+            DataError: the row cannot become a problem, as far as that shows without opening an image.
+        """
+
+    def __getitem__(self, index: int) -> Problem:
+        """Read one row and decode its images.
+
+        Raises:
+            DataError: the row cannot become a problem.
+        """
+        try:
+            return self.row(index).problem(max_pixels=self.max_pixels)
+        except DataError as error:
+            raise DataError(f"{self.where(index)}: {error}") from error
+
+    def outline(self, index: int) -> Outline:
+        """Read one row and the headers of its images.
+
+        Raises:
+            DataError: the row cannot become a problem, as far as that shows without pixels.
+        """
+        try:
+            return self.row(index).outline(max_pixels=self.max_pixels)
+        except DataError as error:
+            raise DataError(f"{self.where(index)}: {error}") from error
+
+
+def make_row(
     *,
     id: str,  # noqa: A002 (the field's name)
-    images: tuple[Image, ...],
+    images: tuple[EncodedImage, ...],
     question: str,
     answer: str,
     verifier: str = "",
     choices: tuple[str, ...] = (),
     category: str = "",
     source: str = "",
-) -> Problem:
-    """Build a problem: repair the marks, unwrap the answer, infer verifier and options where they are not given.
-
-    Raises:
-        DataError: there is no question or no answer, or marks and images disagree.
-    """
-    if not question.strip():
-        raise DataError(f"problem {id} has no question")
+) -> Row:
+    """Repair the marks, unwrap the answer, infer verifier and options where they are not given."""
     answer = unbox(answer)
     verifier = verifier or infer_verifier(answer, question=question, choices=choices)
     if verifier == "choice" and not choices:
         listed = options_in(question)
         choices = listed if answer in string.ascii_uppercase[: len(listed)] else ()
-    return Problem(
+    return Row(
         id=id,
         images=images,
         question=mark_images(question, len(images)),

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from rethinker.interfaces import ProblemSource
-from rethinker.types import Problem
+from rethinker.types import Outline, Problem
 
 
 class Subset(ProblemSource):
@@ -30,6 +30,10 @@ class Subset(ProblemSource):
             DataError: the row cannot become a problem.
         """
         return self._source[self._rows[index]]
+
+    def outline(self, index: int) -> Outline:
+        """The row's outline in the whole source."""
+        return self._source.outline(self._rows[index])
 
 
 def split(source: ProblemSource, share: float, *, salt: str = "held_out") -> tuple[Subset, Subset]:

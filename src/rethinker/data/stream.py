@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Int64
+from collections import deque
+from collections.abc import Iterator
 
+from rethinker.data.prefetch import Prefetch
 from rethinker.data.quarantine import Quarantine
 from rethinker.errors import DataError, DatasetError
 from rethinker.interfaces import ProblemSource, Stream
@@ -15,11 +16,27 @@ from rethinker.types import Problem, State
 class ProblemStream(Stream):
     """Problems of a source, epoch after epoch. Bad rows are skipped, and counted in the quarantine.
 
-    A problem keeps its id in later epochs. An epoch's order depends on the seed and its number alone.
+    A problem keeps its id in later epochs. An epoch's order depends on the seed and its number alone. As many rows as
+    were last asked for are read ahead, by threads: those of the next episode.
     """
 
-    def __init__(self, source: ProblemSource, *, seed: int, quarantine: Quarantine) -> None:
+    def __init__(
+        self,
+        source: ProblemSource,
+        *,
+        seed: int,
+        quarantine: Quarantine,
+        threads: int = 0,
+        memory_bytes: int = 250_000_000,
+    ) -> None:
         """Start at the first row of epoch 0.
+
+        Args:
+            source: Where rows come from; read from several threads where there are any.
+            seed: Keys the order.
+            quarantine: Takes the bad rows.
+            threads: Threads that read ahead; 0 reads each row when it is asked for.
+            memory_bytes: Bound on what was read ahead.
 
         Raises:
             DatasetError: the source has no rows.
@@ -29,9 +46,9 @@ class ProblemStream(Stream):
         self._source = source
         self._seed = seed
         self._quarantine = quarantine
-        self._epoch = 0
-        self._position = 0
-        self._order = self._permutation()
+        self._threads = threads
+        self._memory_bytes = memory_bytes
+        self._go_to(epoch=0, position=0)
 
     def take(self, n: int) -> list[Problem]:
         """The next `n` good problems.
@@ -42,9 +59,10 @@ class ProblemStream(Stream):
         problems: list[Problem] = []
         bad_in_a_row = 0
         while len(problems) < n:
+            self._announce(n)
             row = self._next_row()
             try:
-                problems.append(self._source[row])
+                problems.append(self._prefetch.take())
                 bad_in_a_row = 0
             except DataError as error:
                 bad_in_a_row += 1
@@ -53,6 +71,7 @@ class ProblemStream(Stream):
                 raise DatasetError(
                     f"none of the {bad_in_a_row} rows tried one after another is good. {self._quarantine.summary()}"
                 )
+        self._announce(n)
         return problems
 
     def state_dict(self) -> State:
@@ -61,17 +80,28 @@ class ProblemStream(Stream):
 
     def load_state_dict(self, state: State) -> None:
         """Go to the position of `state_dict`."""
-        self._epoch, self._position = state["epoch"], state["position"]
-        self._order = self._permutation()
+        self._go_to(epoch=state["epoch"], position=state["position"])
+
+    def _go_to(self, *, epoch: int, position: int) -> None:
+        self._epoch, self._position = epoch, position
+        self._rows = self._rows_from(epoch, position)
+        self._coming: deque[int] = deque()
+        self._prefetch = Prefetch(self._source.__getitem__, threads=self._threads, memory_bytes=self._memory_bytes)
+
+    def _rows_from(self, epoch: int, position: int) -> Iterator[int]:
+        while True:
+            order = generator(self._seed, Purpose.STREAM, step=epoch).permutation(len(self._source))
+            yield from order[position:].tolist()
+            epoch, position = epoch + 1, 0
+
+    def _announce(self, ahead: int) -> None:
+        while len(self._coming) < ahead:
+            self._coming.append(next(self._rows))
+            self._prefetch.announce(self._coming[-1])
 
     def _next_row(self) -> int:
         if self._position == len(self._source):
             self._epoch, self._position = self._epoch + 1, 0
-            self._order = self._permutation()
-        row = int(self._order[self._position])
         self._position += 1
         self._quarantine.saw()
-        return row
-
-    def _permutation(self) -> Int64[np.ndarray, " rows"]:
-        return generator(self._seed, Purpose.STREAM, step=self._epoch).permutation(len(self._source))
+        return self._coming.popleft()

@@ -39,12 +39,14 @@ class Batch:
     """A micro-batch on the device. "tokens" runs over the response tokens, by row and experience.
 
     Attributes:
+        prompts: The prompts, in order.
         input_ids: Prompts, then responses; as a batch of one for the model.
         layout: Who sees whom.
         sources: Index in the line of the position that predicts each response token.
         stale: True for samples of an earlier policy version than the update's.
     """
 
+    prompts: tuple[Prompt, ...]
     input_ids: Int[Tensor, "1 length"]
     positions: Int[Tensor, "axes 1 length"]
     layout: PackedLayout
@@ -67,6 +69,12 @@ class Batch:
     def padding(self) -> int:
         """Those of them that hold no token."""
         return self.layout.padding
+
+
+def split(chosen: Sequence[Experience], vlm: VLM, *, share_prompts: bool, token_budget: int) -> list[list[Row]]:
+    """Micro-batches of experience; of one response each, where the model cannot do otherwise."""
+    packed = rows(chosen, share_prompts=share_prompts and vlm.shares_prompts)
+    return micro_batches(packed, token_budget=token_budget if vlm.shares_prompts else 1)
 
 
 def rows(chosen: Sequence[Experience], *, share_prompts: bool = True) -> list[Row]:
@@ -119,6 +127,8 @@ def collate(packed: Sequence[Row], vlm: VLM, *, policy_version: int) -> Batch:
         ValueError: a response holds an id that is never sampled (an image placeholder, say).
     """
     prompts = [row.prompt for row in packed]
+    if vlm.blank is not None and not any(prompt.images for prompt in prompts):
+        prompts.append(vlm.blank)  # nothing sees it
     flat = [pair for row in packed for pair in zip(row.experiences, row.times, strict=True)]
     owners = [index for index, row in enumerate(packed) for _ in row.experiences]
     responses = [experience.rollout.token_ids for experience, _ in flat]
@@ -129,6 +139,7 @@ def collate(packed: Sequence[Row], vlm: VLM, *, policy_version: int) -> Batch:
     after = [np.tile(starts[owner] + np.arange(len(ids)), (axes, 1)) for owner, ids in zip(owners, responses)]
     device = vlm.device
     return Batch(
+        prompts=tuple(prompts),
         input_ids=torch.from_numpy(np.concatenate([*(prompt.token_ids for prompt in prompts), *responses]))[None].to(
             device
         ),
@@ -137,6 +148,7 @@ def collate(packed: Sequence[Row], vlm: VLM, *, policy_version: int) -> Batch:
             [len(prompt.token_ids) for prompt in prompts],
             [len(ids) for ids in responses],
             owners,
+            blocks=vlm.image_blocks(prompts),
             dtype=vlm.module.dtype,
             device=device,
         ),

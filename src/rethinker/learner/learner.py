@@ -18,9 +18,10 @@ from torch import Tensor
 from rethinker.algo.objectives import PolicyTerm, clipped_surrogate, imitation, k3, weighted_mean
 from rethinker.errors import CheckpointError, RethinkerError
 from rethinker.interfaces import Learner
-from rethinker.learner.collate import Batch, Row, collate, micro_batches, rows
+from rethinker.learner.collate import Batch, Row, collate, split
 from rethinker.learner.logprobs import token_logprobs
 from rethinker.learner.schedule import lr_at
+from rethinker.models.adapters import has_adapter, merged_weights, without_adapter
 from rethinker.models.vlm import VLM
 from rethinker.types import Experience, Mean, Metrics, State, merge
 
@@ -83,7 +84,8 @@ class PolicyLearner(Learner):
         vlm: The policy.
         objective: The loss.
         optimisation: The optimiser and its batches.
-        reference: Frozen starting policy, needed when the KL coefficient is not 0.
+        reference: Frozen starting policy, needed when the KL coefficient is not 0. With an adapter it may be `vlm`
+            itself, which without its adapter is what it started as.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class PolicyLearner(Learner):
     ) -> None:
         if objective.kl_coefficient and reference is None:
             raise ValueError(f"kl_coefficient={objective.kl_coefficient} needs a reference model")
+        if reference is vlm and not has_adapter(vlm.module):
+            raise ValueError("the policy can be its own reference only with an adapter that can be left out")
         self.vlm = vlm
         self.objective = objective
         self.optimisation = optimisation
@@ -101,9 +105,9 @@ class PolicyLearner(Learner):
         self._gap: tuple[float, float] | None = None
         self._gaps: list[Tensor] = []
         self._nonfinite_in_a_row = 0
-        self._parameters = dict(vlm.module.named_parameters())
+        self._trained = {name: w for name, w in vlm.module.named_parameters() if w.requires_grad}
         self._optimizer = torch.optim.AdamW(
-            [p for p in self._parameters.values() if p.requires_grad],
+            list(self._trained.values()),
             lr=optimisation.lr,
             betas=optimisation.betas,
             weight_decay=optimisation.weight_decay,
@@ -132,15 +136,17 @@ class PolicyLearner(Learner):
         )
         self.vlm.module.train()
         self._optimizer.zero_grad(set_to_none=True)
-        packed = rows(chosen, share_prompts=self.optimisation.share_prompts)
-        micros = micro_batches(packed, token_budget=self.optimisation.micro_batch_tokens)
-        metrics = merge(_NOTHING, *(self._accumulate(micro, totals) for micro in micros))
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.optimisation.grad_clip))
+        metrics = merge(_NOTHING, *(self._accumulate(micro, totals) for micro in self._split(chosen)))
+        norm = float(torch.nn.utils.clip_grad_norm_(self._trained.values(), self.optimisation.grad_clip))
         metrics["policy/lr"] = Mean(sum=lr)
         metrics["policy/grad_norm"] = Mean(sum=norm)
         finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in _LOSSES if name in metrics)
         metrics["policy/skipped"] = Mean(sum=float(not self._stepped(finite=finite, empty=not chosen)))
         return metrics | self._engine_gap()
+
+    def _split(self, chosen: Sequence[Experience]) -> list[list[Row]]:
+        settings = self.optimisation
+        return split(chosen, self.vlm, share_prompts=settings.share_prompts, token_budget=settings.micro_batch_tokens)
 
     def _accumulate(self, micro: Sequence[Row], totals: _Totals) -> Metrics:
         """Forward and backward of one micro-batch."""
@@ -178,7 +184,7 @@ class PolicyLearner(Learner):
 
     def _reference_logprobs(self, batch: Batch) -> Float[Tensor, " tokens"]:
         assert self.reference is not None
-        with torch.no_grad():
+        with torch.no_grad(), without_adapter(self.reference.module):
             return token_logprobs(self.reference, batch)[0]
 
     def _set_lr(self) -> float:
@@ -222,9 +228,8 @@ class PolicyLearner(Learner):
     def token_logprobs(self, experiences: Sequence[Experience]) -> list[Float32[np.ndarray, " tokens"]]:
         """Log-probabilities of every response token under the current weights, in the order given."""
         found: dict[int, np.ndarray] = {}
-        packed = rows(experiences, share_prompts=self.optimisation.share_prompts)
         with torch.no_grad():
-            for micro in micro_batches(packed, token_budget=self.optimisation.micro_batch_tokens):
+            for micro in self._split(experiences):
                 batch = collate(micro, self.vlm, policy_version=self._policy_version)
                 flat = token_logprobs(self.vlm, batch)[0].cpu().numpy()
                 inside = [e for row in micro for e in row.experiences]
@@ -233,11 +238,14 @@ class PolicyLearner(Learner):
         return [found[id(e)] for e in experiences]
 
     def named_weights(self) -> Iterator[tuple[str, Tensor]]:
-        """The weights under their Hugging Face names; tied ones once."""
-        yield from ((name, weight.detach()) for name, weight in self._parameters.items())
+        """All weights under their Hugging Face names, adapters added in; tied ones once."""
+        return merged_weights(self.vlm.module)
 
     def state_dict(self) -> State:
-        """Weights, AdamW's moments by weight name, and where the schedule and the gap stand."""
+        """Trained weights, AdamW's moments by weight name, and where the schedule and the gap stand.
+
+        Frozen weights are not in it: they are still what the model was loaded with.
+        """
         moments = self._optimizer.state
         return {
             "step": self.step,
@@ -245,24 +253,27 @@ class PolicyLearner(Learner):
             "fresh": self._fresh,
             "gap": self._gap,
             "nonfinite_in_a_row": self._nonfinite_in_a_row,
-            "weights": {name: weight.detach() for name, weight in self._parameters.items()},
-            "moments": {name: dict(moments[w]) for name, w in self._parameters.items() if w in moments},
+            "weights": {name: weight.detach() for name, weight in self._trained.items()},
+            "moments": {name: dict(moments[w]) for name, w in self._trained.items() if w in moments},
         }
 
     def load_state_dict(self, state: State) -> None:
         """Restore `state_dict` in place.
 
         Raises:
-            CheckpointError: the weights' names are not this model's.
+            CheckpointError: the weights' names are not those trained here.
         """
-        if state["weights"].keys() != self._parameters.keys():
-            odd = sorted(state["weights"].keys() ^ self._parameters.keys())
-            raise CheckpointError(f"the checkpoint is of another model: {len(odd)} weights differ, first {odd[:3]}")
+        if state["weights"].keys() != self._trained.keys():
+            odd = sorted(state["weights"].keys() ^ self._trained.keys())
+            raise CheckpointError(
+                f"the checkpoint is of another model, or other parts of it were trained: {len(odd)} weights differ, "
+                f"first {odd[:3]}"
+            )
         with torch.no_grad():
-            for name, weight in self._parameters.items():
+            for name, weight in self._trained.items():
                 weight.copy_(state["weights"][name])
         for name, moments in state["moments"].items():
-            weight = self._parameters[name]
+            weight = self._trained[name]
             # The step count too: fused AdamW keeps it beside the weight.
             self._optimizer.state[weight] = {key: value.to(weight.device, copy=True) for key, value in moments.items()}
         self.step = int(state["step"])

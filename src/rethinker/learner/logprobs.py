@@ -23,6 +23,9 @@ def token_logprobs(vlm: VLM, batch: Batch) -> tuple[Float[Tensor, " tokens"], Fl
 
     The entropy carries no gradient.
     """
+    if not vlm.shares_prompts:
+        (prompt,) = batch.prompts
+        return _picked(vlm.separate_scores(prompt, batch.targets[None])[0, :-1], batch.targets)
     hidden = vlm.hidden(batch.input_ids, positions=batch.positions, layout=batch.layout, vision=batch.vision)
     picked = hidden[0].index_select(0, batch.sources)
     rows = max(1, _CHUNK_SCORES // vlm.vocabulary)
@@ -38,7 +41,14 @@ def token_logprobs(vlm: VLM, batch: Batch) -> tuple[Float[Tensor, " tokens"], Fl
 def _score(
     vlm: VLM, states: Float[Tensor, "tokens width"], targets: Int[Tensor, " tokens"]
 ) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
-    scores = torch.log_softmax(vlm.logits(states), dim=-1)
+    return _picked(vlm.logits(states), targets)
+
+
+def _picked(
+    scores: Float[Tensor, "tokens vocabulary"], targets: Int[Tensor, " tokens"]
+) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
+    """The targets' log-probabilities and the distributions' entropies."""
+    logprobs = torch.log_softmax(scores, dim=-1)
     with torch.no_grad():
-        entropy = -(scores.exp() * scores).sum(-1)
-    return scores.gather(-1, targets[:, None])[:, 0], entropy
+        entropy = -(logprobs.exp() * logprobs).sum(-1)
+    return logprobs.gather(-1, targets[:, None])[:, 0], entropy

@@ -2,7 +2,7 @@
 
 A packed batch is one line of tokens without padding: all prompts, then all responses. Everything but attention runs on
 that line. Attention needs tables, so its tokens are spread into one row per prompt and one row per response, padded
-there alone, and gathered again.
+there alone, and gathered again. A layer that slides a window counts the tokens of prompt and response together.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from rethinker.models.attention import Layout
+from rethinker.models.attention import CausalLayout, Layout, as_bias, padded
 
 
 class _Table:
@@ -71,6 +71,7 @@ class PackedLayout(Layout):
         prompts: Length of each prompt.
         responses: Length of each response.
         owners: Index of each response's prompt.
+        blocks: Of each prompt token, the image whose tokens see each other both ways (`CausalLayout`).
     """
 
     def __init__(
@@ -79,13 +80,22 @@ class PackedLayout(Layout):
         responses: Sequence[int],
         owners: Sequence[int],
         *,
+        blocks: Sequence[Int64[np.ndarray, " prompt"]] | None = None,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
         self._prompts, self._responses = _Table(prompts, device), _Table(responses, device)
         self._owners = torch.tensor(owners, device=device)
-        self._cut = int(sum(prompts))
-        self._bias = self._response_bias(dtype)
+        self._cut, self._longest = int(sum(prompts)), max(prompts) + max(responses)
+        self._dtype, self._device = dtype, device
+        self._causal = CausalLayout(
+            self._prompts.width,
+            blocks=None if blocks is None else padded(blocks, fill=-1, device=device),
+            dtype=dtype,
+            device=device,
+        )
+        self._lengths = torch.tensor(prompts, device=device)[self._owners]
+        self._biases: dict[int, Tensor] = {}
 
     @property
     def slots(self) -> int:
@@ -97,41 +107,44 @@ class PackedLayout(Layout):
         """Places in both tables that hold no token."""
         return self.slots - int(self._prompts.filled.sum()) - int(self._responses.filled.sum())
 
-    def _response_bias(self, dtype: torch.dtype) -> Float[Tensor, "responses 1 width keys"]:
-        """0 where a response token sees a key of [prompt | response], the type's minimum elsewhere."""
-        rows, width = self._responses.rows, self._responses.width
-        on_prompt = self._prompts.filled[self._owners][:, None].expand(-1, width, -1)
-        causal = torch.ones(width, width, dtype=torch.bool, device=on_prompt.device).tril()
-        seen = torch.cat([on_prompt, causal.expand(rows, -1, -1)], dim=-1)
-        bias = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-        return bias.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
+    def _bias(self, window: int | None) -> Float[Tensor, "responses 1 width keys"]:
+        """0 where a response token sees a key of [prompt | response], the type's minimum elsewhere; once per window."""
+        reach = min(window or self._longest, self._longest)
+        if reach not in self._biases:
+            on_prompt = self._prompts.filled[self._owners][:, None].expand(-1, self._responses.width, -1)
+            own = torch.arange(self._responses.width, device=self._device)
+            back = own[:, None] - own
+            if reach < self._longest:
+                columns = torch.arange(self._prompts.width, device=self._device)
+                on_prompt = on_prompt & (self._lengths[:, None, None] + own[:, None] - columns < reach)
+            causal = ((back >= 0) & (back < reach)).expand(self._responses.rows, -1, -1)
+            self._biases[reach] = as_bias(torch.cat([on_prompt, causal], dim=-1), self._dtype)[:, None]
+        return self._biases[reach]
 
     def attend(
         self,
-        layer: int,  # noqa: ARG002
+        layer: int,
         query: Tensor,
         key: Tensor,
         value: Tensor,
         *,
         scaling: float,
+        window: int | None,
     ) -> Float[Tensor, "1 tokens heads width"]:
         """Two attentions: prompts are causal; a response has its prompt's keys before its own."""
         (prompt_q, response_q), (prompt_k, response_k), (prompt_v, response_v) = (
             self._split(states) for states in (query, key, value)
         )
-        prompts = scaled_dot_product_attention(
-            prompt_q, prompt_k, prompt_v, is_causal=True, scale=scaling, enable_gqa=True
-        )
+        prompts = self._causal.attend(layer, prompt_q, prompt_k, prompt_v, scaling=scaling, window=window)
         responses = scaled_dot_product_attention(
             response_q,
             torch.cat([prompt_k.index_select(0, self._owners), response_k], dim=2),
             torch.cat([prompt_v.index_select(0, self._owners), response_v], dim=2),
-            attn_mask=self._bias,
+            attn_mask=self._bias(window),
             scale=scaling,
             enable_gqa=True,
         )
-        line = (self._prompts.gather(prompts.transpose(1, 2)), self._responses.gather(responses.transpose(1, 2)))
-        return torch.cat(line)[None]
+        return torch.cat([self._prompts.gather(prompts), self._responses.gather(responses.transpose(1, 2))])[None]
 
     def _split(self, states: Float[Tensor, "1 heads tokens width"]) -> tuple[Tensor, Tensor]:
         """Prompts and responses as tables, (rows, heads, columns, width) each."""

@@ -18,7 +18,7 @@ from rethinker.algo.forcing import TRIGGERS
 from rethinker.algo.objectives import imitation, weighted_mean
 from rethinker.data.gym.catalogue import GymId, as_problem, scene
 from rethinker.data.gym.scene import Scene
-from rethinker.learner.collate import Batch, collate, micro_batches, rows
+from rethinker.learner.collate import Batch, collate, split
 from rethinker.learner.logprobs import token_logprobs
 from rethinker.learner.worked import (
     Example,
@@ -138,7 +138,7 @@ def _accumulate(vlm: VLM, examples: Sequence[Experience], budget: int) -> float:
     """Forward and backward of one update; the mean loss per learned token."""
     total = float(sum(e.imitation.sum() for e in examples))
     summed = 0.0
-    for micro in micro_batches(rows(examples), token_budget=budget):
+    for micro in split(examples, vlm, share_prompts=True, token_budget=budget):
         batch: Batch = collate(micro, vlm, policy_version=0)
         loss: Tensor = weighted_mean(imitation(token_logprobs(vlm, batch)[0]), batch.imitation, total=total)
         loss.backward()

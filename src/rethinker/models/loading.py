@@ -1,11 +1,22 @@
-"""Loading a VLM from a Hugging Face folder or hub name: safetensors only, no remote code unless asked for."""
+"""Loading a VLM from a Hugging Face folder or hub name: safetensors only, no remote code unless asked for.
+
+A model whose configuration holds that of a language model is a VLM; one whose configuration is a language model's
+loads with its tokenizer alone.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+)
 
 from rethinker.errors import ModelError
 from rethinker.models.tiny import TINY_FOLDER
@@ -21,7 +32,7 @@ def load(
     min_pixels: int = 0,
     max_pixels: int = 0,
 ) -> VLM:
-    """Load model and processor.
+    """Load model and processor, or tokenizer where the model reads text alone.
 
     Args:
         path: `tiny` for the embedded model, else a folder or hub name.
@@ -37,12 +48,29 @@ def load(
     if Path(name).is_absolute() and not (Path(name) / "config.json").is_file():
         raise ModelError(f"there is no model at {name}: it has no config.json; check model.path")
     try:
-        processor = AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code, **pixels)
-        module = AutoModelForImageTextToText.from_pretrained(
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        text_only = config.get_text_config() is config
+        processor = (AutoTokenizer if text_only else AutoProcessor).from_pretrained(
+            name, trust_remote_code=trust_remote_code, **({} if text_only else pixels)
+        )
+        module = (AutoModelForCausalLM if text_only else AutoModelForImageTextToText).from_pretrained(
             name, dtype=getattr(torch, dtype), trust_remote_code=trust_remote_code, use_safetensors=True
         )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
-            f"the model {name} could not be loaded: {error}. Check model.path, or run `rethinker doctor`"
+            f"the model {name} could not be loaded: {error}. Check model.path, or run `rethinker doctor`; weights must "
+            "be safetensors, and a model that brings code of its own needs model.trust_remote_code=true"
         ) from error
+    if not text_only:
+        _refuse_unknown_bounds(processor, pixels)
     return VLM(module.to(device), processor)
+
+
+def _refuse_unknown_bounds(processor: Any, pixels: dict[str, int]) -> None:
+    """A bound that an image processor does not know would be silently ignored."""
+    known = processor.image_processor.valid_kwargs.__annotations__
+    if unknown := [bound for bound in pixels if bound not in known]:
+        raise ModelError(
+            f"{type(processor.image_processor).__name__} does not bound image areas, so model.{unknown[0]}="
+            f"{pixels[unknown[0]]} would do nothing; leave it 0"
+        )

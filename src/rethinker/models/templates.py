@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from rethinker.types import IMAGE_MARK, Problem
+from rethinker.types import IMAGE_MARK
 
 Template = Literal["plain", "rethinking"]
 
@@ -18,11 +18,17 @@ SUFFIXES: dict[Template, str] = {
 }
 
 
-def messages(problem: Problem, template: Template) -> list[dict[str, Any]]:
-    """One user turn in chat-template form, with an image entry where each `<image>` mark stood."""
+def messages(question: str, template: Template, *, in_parts: bool = True) -> list[dict[str, Any]]:
+    """One user turn in chat-template form, with an image entry where each `<image>` mark stood.
+
+    Args:
+        in_parts: As a list of images and texts; else as one text, which is what text-only models' templates read.
+    """
+    asked = question + SUFFIXES[template]
+    if not in_parts:
+        return [{"role": "user", "content": asked}]
     content: list[dict[str, str]] = []
-    parts = (problem.question + SUFFIXES[template]).split(IMAGE_MARK)
-    for index, part in enumerate(parts):
+    for index, part in enumerate(asked.split(IMAGE_MARK)):
         if index:
             content.append({"type": "image"})
         if part:

@@ -1,51 +1,71 @@
 """A VLM: its module, its processor, and the few things the loop asks of them.
 
 Nothing here knows a model family by name: the processor expands placeholders and makes pixel tensors, and the model
-itself says where its positions are. What differs between families is which keyword arguments travel along, and those
-pass through untouched.
+itself says where its positions are. Keyword arguments of the vision tower pass through untouched; the little that
+differs otherwise is in `families.py`, and a model that cannot share prompts (`sharing.py`) runs by separate forwards.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
+from PIL.Image import fromarray
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from rethinker.errors import DataError
-from rethinker.models.attention import Layout, use_layouts
+from rethinker.errors import DataError, ModelError
+from rethinker.models import adapters
+from rethinker.models.attention import Layout
+from rethinker.models.families import family
+from rethinker.models.outlines import Placeholders
+from rethinker.models.pixels import PixelCache, Pixels, Prepared, join
+from rethinker.models.sharing import shares_prompts
 from rethinker.models.templates import Template, messages
-from rethinker.types import Problem, Prompt
+from rethinker.models.text import TextProcessor
+from rethinker.types import IMAGE_MARK, Image, Outline, Problem, Prompt
 
-_TEXT_KEYS = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})
+_TEXT_KEYS = frozenset({"input_ids", "attention_mask"})
+_TYPE_KEYS = frozenset({"mm_token_type_ids", "token_type_ids"})
 
 
 class VLM:
     """One loaded model; shared by the learner and the in-process engine.
 
     Args:
-        module: A Hugging Face vision-language model for generation.
-        processor: Its processor.
-        pixel_cache_bytes: Pixel tensors kept between the engine and the learner, so that each is made once per prompt.
+        module: A Hugging Face model for generation, with or without a vision tower.
+        processor: Its processor; a text-only model's tokenizer.
+        pixel_cache_bytes: Tensors kept between the engine and the learner, so that each is made once per prompt.
+        blank_image: Give a batch without images a blank one that nothing sees, so that every rank of a sharded vision
+            tower takes part in every pass.
+
+    Attributes:
+        shares_prompts: Whether the responses to a prompt share its forward; where not, each is a forward of its own.
+        blank: The prompt with the blank image.
+
+    Raises:
+        ModelError: a blank image is asked for and cannot be had.
     """
 
-    def __init__(self, module: Any, processor: Any, *, pixel_cache_bytes: int = 256_000_000) -> None:
-        use_layouts(module)
+    def __init__(
+        self, module: Any, processor: Any, *, pixel_cache_bytes: int = 256_000_000, blank_image: bool = False
+    ) -> None:
         self.module = module
-        self.processor = processor
-        self.tokenizer = processor.tokenizer
+        self.processor = TextProcessor(processor) if isinstance(processor, PreTrainedTokenizerBase) else processor
+        self.tokenizer = self.processor.tokenizer
         self.eos_ids = _end_ids(module, self.tokenizer)
         self.pad_id = int(self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.eos_ids[0])
         self.forbidden_ids = _forbidden_ids(module, self.tokenizer, self.eos_ids)
-        self._special = tuple(token for token in self.tokenizer.all_special_tokens if token)
-        self._cache: OrderedDict[int, tuple[Prompt, dict[str, Tensor], Tensor]] = OrderedDict()
-        self._cache_bytes = 0
-        self._cache_limit = pixel_cache_bytes
+        self._special = _special_tokens(self.tokenizer)
+        self._family = family(module.config.model_type)
+        self._placeholders = self._placeholders_by_size()
+        self._cache = PixelCache(pixel_cache_bytes)
+        self.shares_prompts = shares_prompts(self)
+        self.blank = self._blank_prompt() if blank_image else None
 
     @property
     def device(self) -> torch.device:
@@ -60,12 +80,17 @@ class VLM:
     @property
     def position_axes(self) -> int:
         """Axes of the position ids: 3 under multimodal RoPE, else 1."""
-        return 3 if hasattr(self.module.model, "get_rope_index") else 1
+        return 3 if hasattr(self.module.base_model, "get_rope_index") else 1
 
     @property
     def text_layers(self) -> int:
         """Decoder layers, each of which keeps a cache."""
         return int(self.module.config.get_text_config().num_hidden_layers)
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether the model has a vision tower."""
+        return not isinstance(self.processor, TextProcessor)
 
     # ---- problems to prompts ----
 
@@ -73,18 +98,14 @@ class VLM:
         """Render a problem, expand its images to placeholders, and tokenise.
 
         Raises:
-            DataError: the question holds one of the model's special tokens, or the prompt is longer than `max_tokens`.
+            DataError: the question holds one of the model's special tokens, there are images and no vision tower, the
+                processor refuses an image, or the prompt is longer than `max_tokens`.
         """
-        for token in self._special:
-            if token in problem.question:
-                raise DataError(
-                    f"problem {problem.id}: the question holds the model's special token {token}; remove it"
-                )
-        text = self.processor.apply_chat_template(
-            messages(problem, template), tokenize=False, add_generation_prompt=True
-        )
-        images = [image.pixels for image in problem.images]
-        inputs = self.processor(text=[text], images=images or None, return_tensors="pt")
+        text = self._rendered(problem.id, problem.question, template)
+        try:
+            inputs = self._processed(text, problem.images)
+        except ValueError as error:
+            raise DataError(f"problem {problem.id}: the model's processor refuses it: {error}") from error
         ids = inputs["input_ids"][0]
         if len(ids) > max_tokens:
             raise DataError(
@@ -95,43 +116,125 @@ class VLM:
         self._remember(prompt, inputs)
         return prompt
 
-    def vision(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-        """Pixel tensors of the prompts' images, concatenated in order, on the model's device; empty for text alone."""
-        parts = [self._prepared(prompt)[0] for prompt in prompts if prompt.images]
-        if not parts:
-            return {}
-        return {name: torch.cat([part[name] for part in parts]).to(self.device) for name in parts[0]}
+    def prompt_length(self, outline: Outline, template: Template) -> int:
+        """Tokens that `encode` would make of a problem, from its question and image sizes alone.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        text = self._rendered(outline.id, outline.question, template)
+        if not outline.image_sizes:
+            return self._count(text)
+        try:
+            if self._placeholders is not None:
+                short, left_out = self._placeholders.expanded(text, outline.image_sizes)
+                return self._count(short) + left_out
+            blanks = [_blank(size) for size in outline.image_sizes]
+            return len(self._processed(text, blanks)["input_ids"][0])
+        except ValueError as error:
+            raise DataError(f"problem {outline.id}: the model's processor refuses it: {error}") from error
+
+    def _rendered(self, problem_id: str, question: str, template: Template) -> str:
+        parts = question.split(IMAGE_MARK)
+        if len(parts) > 1 and not self.sees_images:
+            raise DataError(
+                f"problem {problem_id} has {len(parts) - 1} images and {type(self.module).__name__} reads text alone; "
+                "choose a model with a vision tower in model.path, or data without images"
+            )
+        for token in self._special:
+            if any(token in part for part in parts):
+                raise DataError(
+                    f"problem {problem_id}: the question holds the model's special token {token}; remove it"
+                )
+        text: str = self.tokenizer.apply_chat_template(
+            messages(question, template, in_parts=self.sees_images),
+            chat_template=self.processor.chat_template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        return text
+
+    def _processed(self, text: str, images: Sequence[Image]) -> Any:
+        """What the processor makes of one prompt, as tensors with a batch axis of one.
+
+        Pictures go in as pictures: of an array of 1 or 3 rows a processor would guess that they are its channels.
+        """
+        pictures = [fromarray(image.pixels) for image in images]
+        return self.processor(
+            text=[text],
+            images=[pictures] if pictures else None,
+            return_tensors="pt",
+            add_special_tokens=self._adds_special(text),
+        )
+
+    def _count(self, text: str) -> int:
+        """Tokens of a text; nothing but their number is asked for, which the fast tokenizers tell faster."""
+        adds_special = self._adds_special(text)
+        if not isinstance(self.tokenizer, PreTrainedTokenizerFast):
+            return len(self.tokenizer(text, add_special_tokens=adds_special)["input_ids"])
+        return len(self.tokenizer.backend_tokenizer.encode_batch_fast([text], add_special_tokens=adds_special)[0].ids)
+
+    def _adds_special(self, text: str) -> bool:
+        """Whether the tokenizer puts its start token before a rendered prompt: not twice, where the template did."""
+        start = self.tokenizer.bos_token
+        return start is None or not text.startswith(start)
+
+    def _placeholders_by_size(self) -> Placeholders | None:
+        """None where the family's are not known from sizes, or there are none."""
+        if self._family.outlined is None or not self.sees_images:
+            return None
+        return Placeholders(self.processor, self.module.config.image_token_id, self._family.outlined)
+
+    def _blank_prompt(self) -> Prompt:
+        if not (self.sees_images and self.shares_prompts):
+            raise ModelError(
+                f"{type(self.module).__name__} cannot take a blank image: it has no vision tower, or it cannot share "
+                "prompts; train it without sharding its vision tower"
+            )
+        blank = Problem(id="blank", images=(_blank((32, 32)),), question=IMAGE_MARK, answer="none", verifier="text")
+        return self.encode(blank, "plain")
+
+    # ---- prompts to tensors ----
+
+    def vision(self, prompts: Sequence[Prompt]) -> Pixels:
+        """Pixel tensors of the prompts' images, joined in order, on the model's device; empty for text alone."""
+        joined = join([self._prepared(prompt).pixels for prompt in prompts if prompt.images])
+        return {name: tensor.to(self.device) for name, tensor in joined.items()}
 
     def positions(self, prompt: Prompt) -> Int[Tensor, "axes prompt"]:
         """Position ids of a prompt: 3 axes under multimodal RoPE, else 1. A response goes on after their maximum."""
-        return self._prepared(prompt)[1]
+        return self._prepared(prompt).positions
 
-    def _prepared(self, prompt: Prompt) -> tuple[dict[str, Tensor], Tensor]:
-        """Pixels and positions from the cache, or made again (a resumed or long-stored prompt)."""
-        held = self._cache.get(id(prompt))
-        if held is not None and held[0] is prompt:
-            self._cache.move_to_end(id(prompt))
-            return held[1], held[2]
-        images = [image.pixels for image in prompt.images]
-        inputs = self.processor(text=[prompt.text], images=images or None, return_tensors="pt")
-        return self._remember(prompt, inputs)
+    def blocks(self, prompt: Prompt) -> Int64[np.ndarray, " prompt"]:
+        """Of each token the number of the image that it belongs to, −1 for none."""
+        shown = prompt.token_ids == self.module.config.image_token_id
+        starts = shown & ~np.concatenate([[False], shown[:-1]])
+        return np.where(shown, np.cumsum(starts) - 1, -1)
 
-    def _remember(self, prompt: Prompt, inputs: Any) -> tuple[dict[str, Tensor], Tensor]:
-        pixels = {name: value for name, value in inputs.items() if name not in _TEXT_KEYS} if prompt.images else {}
-        positions = self._positions(inputs, pixels)
-        self._cache[id(prompt)] = (prompt, pixels, positions)
-        self._cache_bytes += _nbytes(pixels)
-        while self._cache_bytes > self._cache_limit and len(self._cache) > 1:
-            _, (_, dropped, _) = self._cache.popitem(last=False)
-            self._cache_bytes -= _nbytes(dropped)
-        return pixels, positions
+    def image_blocks(self, prompts: Sequence[Prompt]) -> list[Int64[np.ndarray, " prompt"]] | None:
+        """The prompts' blocks where an image's tokens see each other both ways, else None."""
+        if not self._family.image_blocks or not any(prompt.images for prompt in prompts):
+            return None
+        return [self.blocks(prompt) for prompt in prompts]
 
-    def _positions(self, inputs: Any, pixels: dict[str, Tensor]) -> Tensor:
+    def _prepared(self, prompt: Prompt) -> Prepared:
+        """From the cache, or made again (a resumed or long-stored prompt)."""
+        return self._cache.get(prompt) or self._remember(prompt, self._processed(prompt.text, prompt.images))
+
+    def _remember(self, prompt: Prompt, inputs: Any) -> Prepared:
+        pixels = {name: inputs[name] for name in inputs if name not in _TEXT_KEYS | _TYPE_KEYS} if prompt.images else {}
+        types = {name: inputs[name] for name in inputs if name in _TYPE_KEYS}
+        prepared = Prepared(pixels=pixels, token_types=types, positions=self._positions(inputs, pixels))
+        self._cache.put(prompt, prepared)
+        return prepared
+
+    def _positions(self, inputs: Any, pixels: Pixels) -> Tensor:
         length = inputs["input_ids"].shape[1]
         if self.position_axes == 1 or not pixels:
             return torch.arange(length).expand(self.position_axes, length)
-        positions, _ = self.module.model.get_rope_index(
-            inputs["input_ids"], mm_token_type_ids=inputs["mm_token_type_ids"], **_grids(pixels)
+        grids = {name: value for name, value in pixels.items() if name.endswith("grid_thw")}
+        positions, _ = self.module.base_model.get_rope_index(
+            inputs["input_ids"], mm_token_type_ids=inputs["mm_token_type_ids"], **grids
         )
         return positions[:, 0]
 
@@ -142,17 +245,14 @@ class VLM:
         input_ids: Int[Tensor, "batch length"],
         *,
         positions: Int[Tensor, "axes batch length"],
-        mask: Float[Tensor, "batch 1 length keys"] | None = None,
-        layout: Layout | None = None,
-        vision: dict[str, Tensor],
+        layout: Layout,
+        vision: Pixels,
         cache: Any = None,
     ) -> Float[Tensor, "batch length width"]:
-        """Final hidden states; who sees whom is said by a layout, or by a float mask added to the attention scores."""
-        if layout is not None:
-            mask = torch.zeros(1, 1, 1, 1)  # never read: a mask of four axes keeps the model from making one
-        output = self.module.model(
+        """Final hidden states; the layout says who sees whom."""
+        output = self.module.base_model(
             input_ids=input_ids,
-            attention_mask=mask,
+            attention_mask=torch.zeros(1, 1, 1, 1),  # never read: a mask of four axes keeps the model from making one
             layout=layout,
             position_ids=positions if len(positions) > 1 else positions[0],
             past_key_values=cache,
@@ -165,6 +265,28 @@ class VLM:
     def logits(self, hidden: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows vocabulary"]:
         """Output scores in float32."""
         scores: Tensor = self.module.get_output_embeddings()(hidden)
+        return scores.float()
+
+    def separate_scores(
+        self, prompt: Prompt, responses: Int[Tensor, "rows tokens"]
+    ) -> Float[Tensor, "rows next vocabulary"]:
+        """Output scores by the model's own forward, one row per response: of each response token and of the next."""
+        rows = len(responses)
+        ids = torch.cat([torch.from_numpy(prompt.token_ids).to(self.device).expand(rows, -1), responses], dim=1)
+        types = {
+            name: torch.cat([marks.to(self.device).expand(rows, -1), torch.zeros_like(responses)], dim=1)
+            for name, marks in self._prepared(prompt).token_types.items()
+        }
+        last = responses.shape[1] + 1
+        output = self.module(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            use_cache=False,
+            logits_to_keep=last,
+            **types,
+            **self.vision([prompt] * rows),
+        )
+        scores: Tensor = output.logits[:, -last:]
         return scores.float()
 
     # ---- text ----
@@ -181,17 +303,13 @@ class VLM:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False), dtype=np.int64)
 
     def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder (safetensors, tokenizer, processor)."""
-        self.module.save_pretrained(folder)
+        """Write a Hugging Face folder: the model or its adapter alone as safetensors, the tokenizer and processor."""
+        adapters.save(self.module, folder)
         self.processor.save_pretrained(folder)
 
 
-def _grids(pixels: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value for name, value in pixels.items() if name.endswith("grid_thw")}
-
-
-def _nbytes(pixels: dict[str, Tensor]) -> int:
-    return sum(value.numel() * value.element_size() for value in pixels.values())
+def _blank(size: tuple[int, int]) -> Image:
+    return Image(pixels=np.zeros((*size, 3), dtype=np.uint8))
 
 
 def _end_ids(module: Any, tokenizer: Any) -> tuple[int, ...]:
@@ -203,6 +321,12 @@ def _end_ids(module: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(i) for i in listed))
 
 
+def _special_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """What a question must not hold, the placeholders of images among it."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return tuple(dict.fromkeys(token for token in (*tokenizer.all_special_tokens, *added) if token))
+
+
 def _forbidden_ids(module: Any, tokenizer: Any, eos_ids: tuple[int, ...]) -> tuple[int, ...]:
     """Ids that are never sampled: special tokens but the end, and rows of the output layer that are no token.
 
@@ -210,5 +334,8 @@ def _forbidden_ids(module: Any, tokenizer: Any, eos_ids: tuple[int, ...]) -> tup
     """
     special = {int(i) for i in tokenizer.all_special_ids}
     special |= {int(i) for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    padding = range(len(tokenizer), int(module.get_output_embeddings().weight.shape[0]))
-    return tuple(sorted((special | set(padding)) - set(eos_ids)))
+    named = module.config.to_dict().items()
+    special |= {i for name, i in named if name.endswith(("_token_id", "_token_index")) and isinstance(i, int)}
+    rows = int(module.get_output_embeddings().weight.shape[0])
+    padding = range(len(tokenizer), rows)
+    return tuple(sorted(i for i in (special | set(padding)) - set(eos_ids) if 0 <= i < rows))

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from rethinker.models.attention import Layout
+from rethinker.models.attention import Layout, as_bias
 
 
 class _Table:
@@ -73,10 +73,13 @@ class SiblingLayer(DynamicLayer):  # type: ignore[misc]
         """Columns of a row: its prompt's and its own."""
         return int(self.prompt_keys.shape[2]) + self.used if self.is_initialized else 0
 
-    @property
-    def own(self) -> tuple[Float[Tensor, "places used width"], Float[Tensor, "places used width"]]:
-        """Filled columns of the rows' own keys and values; places run over prompts, key heads and siblings."""
-        return self._keys.flatten(0, 2)[:, : self.used], self._values.flatten(0, 2)[:, : self.used]
+    def own(self, window: int | None) -> tuple[Float[Tensor, "places own width"], Float[Tensor, "places own width"]]:
+        """Filled columns of the rows' own keys and values, the last `window` where there is one.
+
+        Places run over prompts, key heads and siblings.
+        """
+        seen = slice(0 if window is None else max(0, self.used - window), self.used)
+        return self._keys.flatten(0, 2)[:, seen], self._values.flatten(0, 2)[:, seen]
 
     def reserve(self, table: _Table, capacity: int) -> None:
         """Make room for the rows' own columns."""
@@ -116,12 +119,12 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
 
         Args:
             owners: Each row's prompt, ascending.
-            visible: False where a prompt is padding.
+            visible: False where a prompt is padding, on its right.
             dtype: Type of the attention scores.
             capacity: Most tokens of a row's own.
         """
-        shown = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-        self._bias = shown.masked_fill_(~visible, torch.finfo(dtype).min)[:, None, None]
+        self._bias = as_bias(visible, dtype)[:, None, None]
+        self._lengths = visible.sum(1)
         self._table = _Table(owners, len(visible))
         for layer in self.layers:
             layer.reserve(self._table, capacity)
@@ -129,10 +132,19 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
     def pick(self, rows: Int[Tensor, " kept"]) -> None:
         """Keep these rows, ascending, and the prompts they belong to."""
         prompts, owners = self._table.owners[rows].unique(return_inverse=True)
-        self._bias = self._bias[prompts]
+        self._bias, self._lengths = self._bias[prompts], self._lengths[prompts]
         self._table = _Table(owners, len(prompts))
         for layer in self.layers:
             layer.move(self._table, rows, prompts)
+
+    def _prompt_bias(self, held: SiblingLayer, window: int | None) -> Float[Tensor, "prompts 1 1 columns"]:
+        """0 where the new token, which stands after its prompt and what its row holds, sees a prompt's column."""
+        columns = self._bias.shape[-1]
+        if window is None or window >= columns + held.used:
+            return self._bias
+        now = self._lengths + held.used - 1
+        seen = now[:, None] - torch.arange(columns, device=now.device) < window
+        return self._bias.masked_fill(~seen[:, None, None], torch.finfo(self._bias.dtype).min)
 
     def attend(
         self,
@@ -142,20 +154,21 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
         value: Tensor,  # noqa: ARG002 (what is new stands in the cache already)
         *,
         scaling: float,
+        window: int | None,
     ) -> Float[Tensor, "rows 1 heads width"]:
         """Attention of each row's new token to its prompt and to what the row holds."""
         held: SiblingLayer = self.layers[layer]
         rows, heads, _, width = query.shape
         kv = key.shape[1]
-        keys, values = held.own
+        keys, values = held.own(window)
         columns = held.prompt_keys.shape[2]
         asked = self._table.spread((query * scaling).view(rows, kv, -1, width))
         prompts, _, siblings, run, _ = asked.shape
         asked = asked.reshape(prompts, kv, siblings * run, width)
-        on_prompt = asked @ held.prompt_keys.transpose(2, 3) + self._bias
+        on_prompt = asked @ held.prompt_keys.transpose(2, 3) + self._prompt_bias(held, window)
         on_own = asked.view(-1, run, width) @ keys.transpose(1, 2)
         scores = torch.cat([on_prompt, on_own.view(prompts, kv, siblings * run, -1)], dim=-1)
         weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
         attended = weights[..., :columns] @ held.prompt_values
-        attended += (weights[..., columns:].reshape(-1, run, held.used) @ values).view(attended.shape)
+        attended += (weights[..., columns:].reshape(-1, run, keys.shape[1]) @ values).view(attended.shape)
         return self._table.gather(attended.view(prompts, kv, siblings, run, -1)).reshape(rows, 1, heads, -1)

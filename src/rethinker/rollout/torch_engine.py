@@ -1,7 +1,7 @@
 """The torch engine: samples in the process, on the learner's own module. Correct first; vLLM is the engine for speed.
 
-Requests are admitted in waves. A wave prefills each request once (prompt and prefix, its images through the vision
-tower once), and its samples decode on that one cache, all rows of the wave together; finished rows leave the batch.
+Requests are admitted in waves. All rows of a wave decode together (`decoding.py`), a request's samples on one reading
+of it; finished rows leave the batch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rethinker.interfaces import Request, RolloutEngine
 from rethinker.models.vlm import VLM
-from rethinker.rollout.cache import SiblingCache
+from rethinker.rollout.decoding import Decoder, decoder
 from rethinker.rollout.sampling import choose, uniforms
 from rethinker.types import Completion, FinishReason
 
@@ -31,8 +31,7 @@ class _Wave:
 
     requests: list[Request]
     owners: list[tuple[int, int]]
-    cache: SiblingCache
-    next_position: Int[Tensor, " rows"]
+    decoder: Decoder
     scores: Float[Tensor, "rows vocabulary"]
     draws: Float[Tensor, "rows tokens"]
     token_ids: Int[Tensor, "rows tokens"]
@@ -103,7 +102,7 @@ class TorchEngine(RolloutEngine):
             if not requests:
                 return []
             self.vlm.module.eval()
-            self._wave = self._prefill(requests)
+            self._wave = self._start(requests)
         wave = self._wave
         self._sample(wave)
         finished = self._collect(wave)
@@ -113,7 +112,7 @@ class TorchEngine(RolloutEngine):
         dead = 1 - float(wave.alive.float().mean())
         if dead >= _DROP_SHARE:
             _drop(wave)
-        self._forward(wave)
+        wave.scores = wave.decoder.advance(wave.token_ids[:, wave.sampled - 1])
         return finished
 
     def _admit(self) -> list[Request]:
@@ -127,53 +126,22 @@ class TorchEngine(RolloutEngine):
             room -= len(admitted[-1].seeds)
         return admitted
 
-    def _prefill(self, requests: list[Request]) -> _Wave:
-        """Read each request once, padded on the left, then give each sample its own row."""
-        ids, positions, visible = self._inputs(requests)
-        most = requests[0].sampling.max_tokens
-        cache = SiblingCache(layers=self.vlm.text_layers)
-        hidden = self.vlm.hidden(
-            ids,
-            positions=positions,
-            mask=_prefill_mask(visible, self.vlm.module.dtype),
-            vision=self.vlm.vision([request.prompt for request in requests]),
-            cache=cache,
-        )
+    def _start(self, requests: list[Request]) -> _Wave:
+        """Read the requests and give each sample its own row."""
+        device = self.vlm.device
         owners = [(index, sample) for index, request in enumerate(requests) for sample in range(len(request.seeds))]
-        rows = torch.tensor([index for index, _ in owners], device=ids.device)
-        cache.share(rows, visible, dtype=hidden.dtype, capacity=most)
+        most = requests[0].sampling.max_tokens
         drawn = np.concatenate([uniforms(request.seeds, most) for request in requests])
+        decodes = decoder(self.vlm, requests, [index for index, _ in owners])
         return _Wave(
             requests=requests,
             owners=owners,
-            cache=cache,
-            next_position=(positions[:, :, -1].amax(0) + 1)[rows],
-            scores=self.vlm.logits(hidden[:, -1])[rows],
-            draws=torch.from_numpy(drawn).to(ids.device),
-            token_ids=torch.zeros(len(owners), most, dtype=torch.int64, device=ids.device),
-            logprobs=torch.zeros(len(owners), most, device=ids.device),
-            alive=torch.ones(len(owners), dtype=torch.bool, device=ids.device),
-        )
-
-    def _inputs(self, requests: Sequence[Request]) -> tuple[Tensor, Tensor, Tensor]:
-        """Left-padded ids, positions and visibility of prompt ⊕ prefix."""
-        placed = [self.vlm.positions(request.prompt) for request in requests]
-        lengths = [len(r.prompt.token_ids) + len(r.prefix) for r in requests]
-        width, axes = max(lengths), max(len(p) for p in placed)
-        ids = np.full((len(requests), width), self.vlm.pad_id, dtype=np.int64)
-        positions = np.zeros((axes, len(requests), width), dtype=np.int64)
-        visible = np.zeros((len(requests), width), dtype=np.bool_)
-        for row, (request, prompt, length) in enumerate(zip(requests, placed, lengths, strict=True)):
-            start, split = width - length, width - len(request.prefix)
-            ids[row, start:] = np.concatenate([request.prompt.token_ids, request.prefix])
-            positions[:, row, start:split] = prompt.numpy()
-            positions[:, row, split:] = int(prompt.max()) + 1 + np.arange(len(request.prefix))
-            visible[row, start:] = True
-        device = self.vlm.device
-        return (
-            torch.from_numpy(ids).to(device),
-            torch.from_numpy(positions).to(device),
-            torch.from_numpy(visible).to(device),
+            decoder=decodes,
+            scores=decodes.start(),
+            draws=torch.from_numpy(drawn).to(device),
+            token_ids=torch.zeros(len(owners), most, dtype=torch.int64, device=device),
+            logprobs=torch.zeros(len(owners), most, device=device),
+            alive=torch.ones(len(owners), dtype=torch.bool, device=device),
         )
 
     def _sample(self, wave: _Wave) -> None:
@@ -211,33 +179,11 @@ class TorchEngine(RolloutEngine):
             policy_version=self.policy_version,
         )
 
-    def _forward(self, wave: _Wave) -> None:
-        """Run the last tokens through the model."""
-        positions = wave.next_position + wave.sampled - 1
-        hidden = self.vlm.hidden(
-            wave.token_ids[:, wave.sampled - 1 : wave.sampled],
-            positions=positions.expand(self.vlm.position_axes, -1)[..., None],
-            layout=wave.cache,
-            vision={},
-            cache=wave.cache,
-        )
-        wave.scores = self.vlm.logits(hidden[:, -1])
-
 
 def _drop(wave: _Wave) -> None:
     """Take finished rows out of every tensor of the wave."""
     rows = wave.alive.nonzero()[:, 0]
     wave.owners = [wave.owners[row] for row in rows.tolist()]
-    wave.cache.pick(rows)
-    for name in ("next_position", "draws", "token_ids", "logprobs", "alive"):
+    wave.decoder.keep(rows)
+    for name in ("draws", "token_ids", "logprobs", "alive"):
         setattr(wave, name, getattr(wave, name)[rows])
-
-
-def _prefill_mask(visible: Bool[Tensor, "rows width"], dtype: torch.dtype) -> Float[Tensor, "rows 1 width width"]:
-    """Causal float mask; left padding may look at itself, so that no row of the softmax is empty."""
-    width = visible.shape[1]
-    causal = torch.ones(width, width, dtype=torch.bool, device=visible.device).tril()
-    itself = torch.eye(width, dtype=torch.bool, device=visible.device)
-    allowed = (causal & visible[:, None, :]) | itself
-    mask = torch.zeros(allowed.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]

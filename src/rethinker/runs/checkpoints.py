@@ -50,6 +50,7 @@ MAY_DIFFER = frozenset(
         "model.path",
         "engine.max_rows",
         "learner.micro_batch_tokens",
+        "model.gradient_checkpointing",
     }
 )
 """Keys and sections that a resumed run may change: where it runs, where its files lie, how long, how often it looks,
@@ -92,6 +93,54 @@ def best_checkpoint(folder: Path) -> Path | None:
     accuracies = {path: _accuracy(path) for path in all_checkpoints(folder)}
     measured = {path: accuracy for path, accuracy in accuracies.items() if accuracy is not None}
     return max(measured, key=measured.__getitem__, default=None)
+
+
+def chosen_checkpoint(folder: Path, which: str) -> Path:
+    """The checkpoint that `which` names: "best", "last", or the number of a step.
+
+    Raises:
+        CheckpointError: there is none, or not that one.
+    """
+    there = all_checkpoints(folder)
+    if not there:
+        raise CheckpointError(f"there is no checkpoint in {folder}; the run was stopped before its first")
+    if which == "last":
+        return there[-1]
+    steps = ", ".join(str(_step(path)) for path in there)
+    if which == "best":
+        best = best_checkpoint(folder)
+        if best is None:
+            raise CheckpointError(f"no checkpoint in {folder} was measured; name one: last, or a step of {steps}")
+        return best
+    found = [path for path in there if str(_step(path)) == which]
+    if not found:
+        raise CheckpointError(f"there is no checkpoint {which!r} in {folder}; name best, last, or a step of {steps}")
+    return found[0]
+
+
+def verified(path: Path) -> Meta:
+    """What a checkpoint says of itself, every file of it having been compared with its SHA-256.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    try:
+        document = json.loads((path / "meta.json").read_bytes())
+        meta, files = _meta(document), dict(document["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, "meta.json", "is missing or unreadable") from error
+    for name, expected in files.items():
+        if not (path / name).is_file():
+            raise _damaged(path, name, "is missing")
+        if sha256(path / name) != expected["sha256"]:
+            raise _damaged(path, name, "is damaged: its SHA-256 is not the one it was saved with")
+    return meta
+
+
+def _damaged(path: Path, name: str, what: str) -> CheckpointError:
+    before = [other for other in all_checkpoints(path.parent) if _step(other) < _step(path)]
+    fix = f"remove {path} to resume from {before[-1]}" if before else "there is no checkpoint before it; start anew"
+    return CheckpointError(f"{path / name} {what}; {fix}")
 
 
 class Checkpoints:
@@ -171,16 +220,7 @@ class Checkpoints:
         Raises:
             CheckpointError: a file is missing or damaged, or the configuration differs where it may not.
         """
-        try:
-            document = json.loads((path / "meta.json").read_bytes())
-            meta, files = _meta(document), dict(document["files"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise self._damaged(path, "meta.json", "is missing or unreadable") from error
-        for name, expected in files.items():
-            if not (path / name).is_file():
-                raise self._damaged(path, name, "is missing")
-            if sha256(path / name) != expected["sha256"]:
-                raise self._damaged(path, name, "is damaged: its SHA-256 is not the one it was saved with")
+        meta = verified(path)
         self._check_config(path, meta)
         state = decode(json.loads((path / "state.json").read_bytes()), load_file(path / "state.safetensors"))
         return state, meta
@@ -224,11 +264,6 @@ class Checkpoints:
             f"{gigabytes(shutil.disk_usage(self._folder).free)} are free, about {gigabytes(needed)} are needed; "
             f"{kept}. Free disk space and resume"
         )
-
-    def _damaged(self, path: Path, name: str, what: str) -> CheckpointError:
-        before = [other for other in all_checkpoints(self._folder) if _step(other) < _step(path)]
-        fix = f"remove {path} to resume from {before[-1]}" if before else "there is no checkpoint before it; start anew"
-        return CheckpointError(f"{path / name} {what}; {fix}")
 
 
 def _step(path: Path) -> int:

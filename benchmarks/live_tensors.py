@@ -1,0 +1,66 @@
+"""The most bytes of tensors alive at once, counted as they come and go: a memory profile that needs no GPU."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from torch import Tensor, UntypedStorage
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+
+class LivePeak(TorchDispatchMode):
+    """While entered, counts the storage of every tensor that an operation reads or makes, once, until it is freed.
+
+    Args:
+        held: Tensors that are alive from the start.
+    """
+
+    def __init__(self, held: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.peak = self._live = 0
+        self._seen: dict[int, weakref.ref[UntypedStorage]] = {}
+        for tensor in held:
+            self._count(tensor)
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        made = function(*args, **(kwargs or {}))
+        for value in tree_iter((args, kwargs, made)):
+            if isinstance(value, Tensor):
+                self._count(value)
+        return made
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._seen.clear()
+        super().__exit__(kind, error, trace)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        return self
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._seen or tensor.device.type == "meta":
+            return
+        size = storage.nbytes()
+        self._live += size
+        self.peak = max(self.peak, self._live)
+
+        def freed(_: object) -> None:
+            if self._seen.pop(key, None) is not None:
+                self._live -= size
+
+        self._seen[key] = weakref.ref(storage, freed)
+
+
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors, memory that several share counted once."""
+    return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}.values())

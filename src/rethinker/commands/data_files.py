@@ -1,0 +1,130 @@
+"""What the `rethinker data` commands share: opening the file they are given, and writing the one they are asked for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rich import box
+from rich.table import Table as Shown
+
+from rethinker.data.opening import open_source
+from rethinker.data.rows import RowSource
+from rethinker.data.tables import Table, json_bytes, open_table
+from rethinker.errors import ConfigError, DatasetError
+from rethinker.runs.files import atomic_file
+
+
+def opened(file: str, images: Path | None = None) -> RowSource:
+    """The problems of a data file.
+
+    Raises:
+        DatasetError: it is a URL, missing, unreadable, empty, or of no kind known.
+    """
+    return open_source(_local(file), images=images)
+
+
+def opened_table(file: str) -> Table:
+    """The columns of a data file.
+
+    Raises:
+        DatasetError: as `opened`.
+    """
+    return open_table(_local(file))
+
+
+def _local(file: str) -> Path:
+    if "://" in file:
+        raise DatasetError(f"{file} is a URL; nothing is fetched: download the file and name it here")
+    path = Path(file)
+    if not path.exists():
+        raise DatasetError(f"data file {path} cannot be read: there is no such file or folder")
+    return path
+
+
+def threads(workers: int | None) -> int:
+    """As many threads as asked for, else as many as there are cores for this process.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
+    if workers is None:
+        return len(os.sched_getaffinity(0))
+    if workers < 1:
+        raise ConfigError(f"--workers={workers} leaves nobody to work; give 1 or more")
+    return workers
+
+
+def check_writable(*paths: Path | None) -> None:
+    """See that files can be written there, before the work is done and lost.
+
+    Raises:
+        DatasetError: one of them cannot.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise DatasetError(f"cannot write {path}: it is a folder; name a file in it")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
+def check_copy(table: Table, to: Path) -> None:
+    """See that rows of a table can be written there, in its format and not over itself.
+
+    Raises:
+        ConfigError: the name says another format, or is the table's own.
+        DatasetError: as `check_writable`.
+    """
+    if to.suffix != table.suffix:
+        raise ConfigError(f"--to {to}: {table.path} is {table.suffix}, and is written as such; name it *{table.suffix}")
+    if to.resolve() in {path.resolve() for path in table.files}:
+        raise ConfigError(f"--to {to} is the file that is read; name another one")
+    check_writable(to)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its place at `path` as a whole when the block ends, or not at all.
+
+    Raises:
+        DatasetError: it cannot be written.
+    """
+    check_writable(path)
+    try:
+        with atomic_file(path) as file:
+            yield file
+    except OSError as error:
+        raise _unwritable(path, error.__cause__ or error) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a result.
+
+    Raises:
+        DatasetError: it cannot be written.
+    """
+    with written(path) as file:
+        file.write(json_bytes(content, indent=2) + b"\n")
+
+
+def columns(*names: str) -> Shown:
+    """An empty table for the console: the first column is text, the others are figures."""
+    table = Shown(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for place, name in enumerate(names):
+        table.add_column(name, justify="right" if place else "left")
+    return table
+
+
+def _unwritable(path: Path, error: BaseException) -> DatasetError:
+    reason = error.strerror if isinstance(error, OSError) else None
+    return DatasetError(f"cannot write {path}: {reason or error}; choose another place, or free disk space")

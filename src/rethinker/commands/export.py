@@ -1,0 +1,66 @@
+"""`rethinker export`: a run's model as a Hugging Face folder, or its adapter, or the two merged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from rethinker.build import build_vlm
+from rethinker.commands.train import quieten
+from rethinker.config import Config
+from rethinker.config_files import load
+from rethinker.errors import RunFolderError
+from rethinker.models import adapters
+from rethinker.runs.checkpoints import chosen_checkpoint, verified
+
+
+def export(run: Path, target: Path, *, merge: bool, which: str) -> None:
+    """Write the model of a checkpoint to `target`, which appears when it is whole.
+
+    Args:
+        run: The run's folder; a run that is still training may be exported too.
+        merge: Add an adapter to its base. A model trained in full is whole already.
+        which: "best", "last" or a step.
+
+    Raises:
+        RunFolderError: `run` holds no run, or `target` is not empty or cannot be written.
+        CheckpointError: there is no such checkpoint, or it is damaged.
+        ModelError: the adapter's base can no longer be loaded.
+    """
+    if not (run / "config.yaml").is_file():
+        raise RunFolderError(f"{run} is not a run: it has no config.yaml; give the folder `rethinker train` printed")
+    _refuse_full(target)
+    config = load([run / "config.yaml"])
+    checkpoint = chosen_checkpoint(run / "checkpoints", which)
+    step = verified(checkpoint).step
+    adapter = config.model.adapter.kind == "lora"
+    aside = target.with_name(f"{target.name}.tmp-{os.getpid()}")
+    try:
+        aside.mkdir(parents=True)
+        if adapter and merge:
+            _merge(config, checkpoint / "hf", aside)
+        else:
+            shutil.copytree(checkpoint / "hf", aside, dirs_exist_ok=True)
+        aside.rename(target)
+    except OSError as error:
+        raise RunFolderError(f"{target} cannot be written: {error}; choose another --to") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    what = "the adapter" if adapter and not merge else "the model"
+    Console().print(f"wrote {what} of step {step} to {target}", highlight=False, soft_wrap=True)
+
+
+def _refuse_full(target: Path) -> None:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RunFolderError(f"{target} exists and is not an empty folder; choose another --to, or empty it")
+
+
+def _merge(config: Config, adapter: Path, folder: Path) -> None:
+    quieten()
+    vlm = build_vlm(config.model_copy(update={"device": "cpu"}))
+    adapters.load_adapter(vlm.module, adapter)
+    adapters.save_merged(vlm.module, folder)
+    vlm.processor.save_pretrained(folder)

@@ -1,0 +1,136 @@
+"""Random access to rows of parquet shards: row groups are read when asked for, and the last used stay within a bound.
+
+A parquet file can only be read by row groups, so the largest one of those is the least that must fit in memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rethinker.errors import DataError, DatasetError
+
+
+class RowGroups:
+    """The rows of some parquet files, one file after another. Safe to use from several threads."""
+
+    def __init__(self, files: Sequence[Path], columns: Collection[str], *, memory_bytes: int) -> None:
+        """Read the files' footers.
+
+        Args:
+            files: Shards of one data set.
+            columns: What is read of a row; a file may lack some of them.
+            memory_bytes: Most bytes of row groups held at once.
+
+        Raises:
+            DatasetError: a file is missing or no parquet, or one of its row groups alone exceeds the bound.
+        """
+        self._files = tuple(files)
+        self._footers = [_footer(file) for file in self._files]
+        self._columns = [[name for name in self.names(place) if name in columns] for place in range(len(self._files))]
+        self._groups = [
+            (place, group) for place, footer in enumerate(self._footers) for group in range(footer.num_row_groups)
+        ]
+        rows = [self._footers[place].row_group(group).num_rows for place, group in self._groups]
+        self._starts = [0, *accumulate(rows)]
+        self._file_starts = [0, *accumulate(footer.num_rows for footer in self._footers)]
+        self._memory_bytes = memory_bytes
+        self._held: OrderedDict[int, pa.Table] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._refuse_what_cannot_fit()
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The shards."""
+        return self._files
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of the row groups in memory."""
+        return self._bytes
+
+    def names(self, place: int) -> list[str]:
+        """The columns of the file at `place`, asked for or not."""
+        return list(self._footers[place].schema.to_arrow_schema().names)
+
+    def place(self, row: int) -> tuple[Path, int]:
+        """A row's file and its number there, from 0."""
+        file = bisect_right(self._file_starts, row) - 1
+        return self._files[file], row - self._file_starts[file]
+
+    def fields(self, row: int) -> dict[str, Any]:
+        """Read one row: column → Python value.
+
+        Raises:
+            DataError: its row group is damaged.
+        """
+        group = bisect_right(self._starts, row) - 1
+        table, offset = self._table(group), row - self._starts[group]
+        return {name: table.column(name)[offset].as_py() for name in table.column_names}
+
+    def column(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+        """All of one column as a type, null where a file lacks it.
+
+        Raises:
+            DatasetError: it is damaged, or of another kind.
+        """
+        chunks: list[pa.Array] = []
+        for place, (file, footer) in enumerate(zip(self._files, self._footers, strict=True)):
+            if name not in self.names(place):
+                chunks.append(pa.nulls(footer.num_rows, kind))
+                continue
+            try:
+                chunks += pq.read_table(file, columns=[name]).column(name).cast(kind).chunks
+            except (OSError, pa.ArrowException) as error:
+                raise DatasetError(f"{file}: column {name!r}: expected values of type {kind}: {error}") from error
+        return pa.chunked_array(chunks, type=kind)
+
+    def _table(self, group: int) -> pa.Table:
+        with self._lock:
+            table = self._held.get(group)
+            if table is None:
+                table = self._held[group] = self._read(group)
+                self._bytes += table.nbytes
+                while len(self._held) > 1 and self._bytes > self._memory_bytes:
+                    self._bytes -= self._held.popitem(last=False)[1].nbytes
+            self._held.move_to_end(group)
+            return table
+
+    def _read(self, group: int) -> pa.Table:
+        place, number = self._groups[group]
+        try:
+            with pq.ParquetFile(self._files[place], metadata=self._footers[place]) as file:
+                return file.read_row_group(number, columns=self._columns[place], use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"row group {number} cannot be read: {error}") from error
+
+    def _refuse_what_cannot_fit(self) -> None:
+        for place, group in self._groups:
+            size = self._footers[place].row_group(group).total_byte_size
+            if size > self._memory_bytes:
+                raise DatasetError(
+                    f"{self._files[place]}: row group {group} holds {size} bytes, more than data.row_group_bytes="
+                    f"{self._memory_bytes}; write the file with smaller row groups "
+                    "(pyarrow.parquet.write_table(…, row_group_size=200)), or raise the bound"
+                )
+
+
+def _footer(file: Path) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(file)
+    except OSError as error:
+        raise DatasetError(f"data file {file} cannot be read: {error.strerror or error}; check data.path") from error
+    except pa.ArrowException as error:
+        raise DatasetError(f"{file} is no parquet file: {error}") from error
