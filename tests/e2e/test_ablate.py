@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e import runs
@@ -75,6 +76,26 @@ def test_an_override_reaches_the_arms_whose_kind_has_it(results: Path) -> None:
         "ssr-forced-rethinking-seed0": 2,
     }
     assert [tree["rethink"]["share"] for tree in trees.values() if tree["rethink"]["kind"] == "forced"] == [0.5]
+
+
+def test_the_arms_did_what_they_are_named_for(results: Path) -> None:
+    def rows(arm: str) -> list[dict[str, Any]]:
+        return [row for seed in (0, 1) for row in runs.metrics(results / f"{arm}-seed{seed}")]
+
+    grpo, filtered, ssr, forced = (rows(arm) for arm in ("grpo", "grpo-filter", "grpo-ssr", "ssr-forced-rethinking"))
+    raw = runs.RECIPE["sampler"]["queries"] * runs.RECIPE["sampler"]["group_size"] // 2
+    assert all(row["replay/batch"] == raw for row in grpo)
+    assert all(row["replay/batch"] == pytest.approx(raw * row["replay/effective"]) for row in filtered)
+    assert any(row["replay/batch"] < raw for row in filtered)
+    assert all(row["replay/drawn"] == row["replay/size"] == 0 for row in grpo + filtered)
+    for arm in (ssr, forced):
+        assert sum(row["replay/drawn"] for row in arm) > 0
+        assert all(row["replay/batch"] == raw for row in arm if row["replay/size"])
+    assert [any(row.get("rethink/forced") for row in arm) for arm in (grpo, filtered, ssr, forced)] == [False] * 3 + [
+        True
+    ]
+    assert any(row["policy/imitation_loss"] for row in forced)  # what was kept is imitated
+    assert not any(row["policy/imitation_loss"] for row in grpo + filtered + ssr)
 
 
 def test_a_page_and_a_picture_are_written(results: Path) -> None:
