@@ -14,14 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from tests.data.making_images import png
 
-from rethinker.build_data import Problems, build_problems, max_quarantined, open_parts
+from rethinker.build_data import Problems, build_problems, open_parts
 from rethinker.config import Config
 from rethinker.config_files import load_as
 from rethinker.data.encoded import ImageFile
 from rethinker.data.images import load_image
 from rethinker.data.opening import open_source
-from rethinker.data.quarantine import Quarantine
-from rethinker.errors import ConfigError, DataError
+from rethinker.errors import ConfigError, DataError, DatasetError
 from rethinker.interfaces import ProblemSource
 from rethinker.models.loading import load
 from rethinker.models.vlm import VLM
@@ -36,9 +35,8 @@ def config(**sections: Any) -> Config:
     return Config.model_validate({"evaluation": small, **sections})
 
 
-def problems(tree: Config, quarantine: Quarantine | None = None, *, tokens: int = 1) -> Problems:
-    quarantine = Quarantine(max_share=1.0) if quarantine is None else quarantine
-    return build_problems(tree, open_parts(tree.data), quarantine, lambda outline: tokens)
+def problems(tree: Config, *, tokens: int = 1) -> Problems:
+    return build_problems(tree, open_parts(tree.data), lambda outline: tokens)
 
 
 def ids(source: ProblemSource) -> list[str]:
@@ -80,9 +78,8 @@ def test_every_kind_of_file_is_divided_and_streamed(files: dict[str, Any], kind:
 
 
 def test_too_long_prompts_are_quarantined_on_both_sides(files: dict[str, Any]) -> None:
-    quarantine = Quarantine(max_share=1.0)
-    tree = config(data=files["jsonl"], prompt={"max_tokens": 10})
-    found = problems(tree, quarantine, tokens=11)
+    tree = config(data=files["jsonl"] | {"max_quarantined": 1.0}, prompt={"max_tokens": 10})
+    found = problems(tree, tokens=11)
     with pytest.raises(DataError, match=r"11 tokens, more than prompt\.max_tokens=10"):
         found.test[0]
     with pytest.raises(ValueError, match=r"none of the \d+ rows tried .* 11 tokens"):
@@ -126,8 +123,10 @@ def test_two_parts_of_one_file_are_drawn_in_orders_of_their_own(files: dict[str,
 def test_the_strictest_part_says_how_many_bad_rows_stop_a_run(files: dict[str, Any]) -> None:
     parts = mixture(files, jsonl=1, virl=1, gym=1)
     parts["parts"][1]["data"] = files["virl"] | {"max_quarantined": 0.01}
-    assert max_quarantined(open_parts(config(data=parts).data)) == 0.01
-    assert max_quarantined(open_parts(config(data=files["gym"]).data)) == 1.0
+    quarantine = problems(config(data=parts)).quarantine
+    quarantine.saw(60)
+    with pytest.raises(DatasetError, match=r"1 of the 60 rows read are bad, more than data\.max_quarantined=0\.01"):
+        quarantine.add("virl-1/r1", "no answer")
 
 
 def test_a_mixture_is_written_in_yaml_and_its_mistakes_are_named(tmp_path: Path) -> None:

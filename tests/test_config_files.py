@@ -73,6 +73,14 @@ def test_a_run_moves_to_another_folder_by_value() -> None:
     assert diff(config, living_in(Path("2026"), config)) == {"run.dir": ("", "2026")}
 
 
+def test_the_papers_recipe_asks_for_its_data() -> None:
+    stages = [Path(__file__).parents[1] / "recipes" / f"paper-stage{stage}.yaml" for stage in (1, 2)]
+    for files in (stages[:1], stages):
+        with pytest.raises(ConfigError, match=r"^data\.path is missing"):
+            load(files)
+        assert load(files, ["data.path=problems.jsonl"]).data.kind == "jsonl"
+
+
 def test_a_changed_kind_replaces_its_section(tmp_path: Path) -> None:
     file = write(tmp_path, "a.yaml", "replay: {kind: ssr, alpha: 2, lifetime: 3}\n")
     config = load([file], ["replay.kind=filter"])

@@ -77,9 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     ablate.set_defaults(command=_ablate)
 
     warmup = commands.add_parser("warmup", help="make, or measure, the tiny VLM's warm start")
-    warmup.add_argument("recipe", nargs="*", metavar="FILE|key=value", help="default: recipes/warmup.yaml")
-    warmup.add_argument("--to", type=Path, metavar="DIR", help="where the model folder goes")
-    warmup.add_argument("--measure", nargs="?", const="tiny", metavar="MODEL", help="print the five figures of a base")
+    settings = "settings; without any those of the shipped weights, which recipes/warmup.yaml spells out"
+    warmup.add_argument("recipe", nargs="*", metavar="FILE|key=value", help=settings)
+    new = Path("warm-start")
+    warmup.add_argument("--to", type=Path, default=new, metavar="DIR", help=f"new model folder (default {new})")
+    warmup.add_argument("--measure", action="store_true", help="print the five figures of a base instead")
+    warmup.add_argument("--model", default="tiny", help="the base to measure (default tiny)")
     warmup.set_defaults(command=_warmup)
 
     gym = commands.add_parser("gym", help="the procedural problems")
@@ -140,8 +143,8 @@ def _warmup(parsed: argparse.Namespace) -> None:
     from rethinker.commands.warmup import make, measure
 
     files, overrides = _split(parsed.recipe)
-    if parsed.measure is not None:
-        measure(parsed.measure, files, overrides)
+    if parsed.measure:
+        measure(parsed.model, files, overrides)
     else:
         make(files, overrides, folder=parsed.to)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e import runs
 
 ARMS = ["GRPO", "GRPO-Filter", "GRPO-SSR", "SSR + Forced Rethinking"]
 SIZE = ("train.steps=2", "evaluation.every=0", "evaluation.test_problems=2", "evaluation.validation_problems=2")
+SECTIONS = ("rethink.share=0.5", "replay.alpha=2")
+"""Keys that some arms' kinds do not have."""
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +38,9 @@ def results(place: Path) -> Path:
     return place / "results"
 
 
-def ablate(*overrides: str, seeds: int = 2) -> int:
+def ablate(*overrides: str, seeds: int = 2, sections: tuple[str, ...] = SECTIONS) -> int:
     return runs.rethinker(
-        "ablate", "recipe.yaml", *SIZE, *overrides, "--seeds", str(seeds), "--jobs", "2", "--to", "results"
+        "ablate", "recipe.yaml", *SIZE, *sections, *overrides, "--seeds", str(seeds), "--jobs", "2", "--to", "results"
     )
 
 
@@ -61,6 +64,38 @@ def test_the_arms_differ_in_replay_and_rethinking_alone(results: Path) -> None:
         tree.pop("replay")
         tree.pop("rethink")
     assert all(tree == resolved[0] for tree in resolved)
+
+
+def test_an_override_reaches_the_arms_whose_kind_has_it(results: Path) -> None:
+    import yaml
+
+    trees = {file.stem: yaml.safe_load(file.read_text()) for file in results.glob("*-seed0.yaml")}
+    assert len(trees) == 4
+    assert {name: tree["replay"].get("alpha") for name, tree in trees.items() if "alpha" in tree["replay"]} == {
+        "grpo-ssr-seed0": 2,
+        "ssr-forced-rethinking-seed0": 2,
+    }
+    assert [tree["rethink"]["share"] for tree in trees.values() if tree["rethink"]["kind"] == "forced"] == [0.5]
+
+
+def test_the_arms_did_what_they_are_named_for(results: Path) -> None:
+    def rows(arm: str) -> list[dict[str, Any]]:
+        return [row for seed in (0, 1) for row in runs.metrics(results / f"{arm}-seed{seed}")]
+
+    grpo, filtered, ssr, forced = (rows(arm) for arm in ("grpo", "grpo-filter", "grpo-ssr", "ssr-forced-rethinking"))
+    raw = runs.RECIPE["sampler"]["queries"] * runs.RECIPE["sampler"]["group_size"] // 2
+    assert all(row["replay/batch"] == raw for row in grpo)
+    assert all(row["replay/batch"] == pytest.approx(raw * row["replay/effective"]) for row in filtered)
+    assert any(row["replay/batch"] < raw for row in filtered)
+    assert all(row["replay/drawn"] == row["replay/size"] == 0 for row in grpo + filtered)
+    for arm in (ssr, forced):
+        assert sum(row["replay/drawn"] for row in arm) > 0
+        assert all(row["replay/batch"] == raw for row in arm if row["replay/size"])
+    assert [any(row.get("rethink/forced") for row in arm) for arm in (grpo, filtered, ssr, forced)] == [False] * 3 + [
+        True
+    ]
+    assert any(row["policy/imitation_loss"] for row in forced)  # what was kept is imitated
+    assert not any(row["policy/imitation_loss"] for row in grpo + filtered + ssr)
 
 
 def test_a_page_and_a_picture_are_written(results: Path) -> None:
@@ -106,5 +141,5 @@ def test_no_seeds_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_recipe_that_forces_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ablate("rethink.kind=none") == 1
+    assert ablate("rethink.kind=none", sections=()) == 1
     assert "two arms would be the same" in capsys.readouterr().err

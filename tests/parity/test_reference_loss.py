@@ -1,102 +1,133 @@
-"""The loss of an update and its gradient: the package's tensors equal the reference's floats."""
+"""What an update of the learner minimises, and its gradient: the reference's floats, on the learner's own log-probs."""
+
+from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from reference import vl_rethinker as reference
-from tests.parity.worlds import as_group, groups, logprobs
+from tests import plain
+from tests.conftest import copied
+from tests.learner.given import prompts
+from tests.parity.worlds import as_group, groups
 
 from rethinker.algo.advantages import grpo
 from rethinker.algo.credit import credit
-from rethinker.algo.objectives import clipped_surrogate, imitation, importance_weights, k3, weighted_mean
+from rethinker.algo.objectives import clipped_surrogate
+from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
+from rethinker.models.vlm import VLM
+from rethinker.types import Experience
 
 SETTINGS = reference.Settings(imitation_coefficient=0.3, kl_coefficient=0.1)
+VERSION = 1
+
+Pair = tuple[Experience, reference.Sample]
+"""A response as the package knows it, and as the reference does."""
+
+
+@dataclass
+class Update:
+    """Two groups of credited responses, and by draw what the learner gets of them.
+
+    `off` is how far a token's old log-prob is from the current one; `chosen` may name a response twice, as redraws do.
+    """
+
+    groups: list[list[Pair]]
+    off: list[list[float]]
+    stale: list[bool]
+    chosen: list[int]
 
 
 @st.composite
-def updates(draw) -> tuple[list, list[reference.Scored]]:
-    """Experience, and the same samples with current, old and reference log-probs; some stand twice, as redraws do."""
-    firsts, looks = draw(groups(largest=4))
+def updates(draw) -> Update:
     normalise, imitate = draw(st.sampled_from([("sequence_mean", "second_look"), ("token_mean", "trajectory")]))
-    settings = replace(SETTINGS, normalise=normalise, imitate=imitate)
-    final = reference.replace_kept(firsts, looks, 2)
-    samples = reference.credit(final, settings)
-    experiences = credit(as_group(final, firsts), advantages=grpo, normalisation=normalise, imitation=imitate)
-    places = draw(st.lists(st.sampled_from(range(len(samples))), min_size=1, max_size=5))
-    return [experiences[place] for place in places], [draw(scored(samples[place])) for place in places]
+    used = replace(SETTINGS, normalise=normalise, imitate=imitate)
+    made = []
+    for _ in range(2):
+        firsts, looks = draw(groups(largest=3))
+        final = reference.replace_kept(firsts, looks, 2)
+        group = as_group(final, firsts)
+        ours = credit(group, advantages=grpo, normalisation=normalise, imitation=imitate)
+        made.append(list(zip(ours, reference.credit(final, used), strict=True)))
+    lengths = [len(sample.rl) for group in made for _, sample in group]
+    return Update(
+        groups=made,
+        off=[draw(st.lists(st.floats(-1.5, 1.5), min_size=length, max_size=length)) for length in lengths],
+        stale=[draw(st.booleans()) for _ in lengths],
+        chosen=draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1, max_size=6)),
+    )
 
 
-@st.composite
-def scored(draw, sample: reference.Sample) -> reference.Scored:
-    length = len(sample.rl)
-    values = st.lists(logprobs, min_size=length, max_size=length)
-    old = list(sample.response.behaviour) if draw(st.booleans()) else draw(values)
-    return reference.Scored(sample, draw(values), old, reference=draw(values), replayed=draw(st.booleans()))
+@pytest.fixture(scope="module")
+def learner(tiny_vlm: VLM) -> PolicyLearner:
+    """Its steps are too small to move a weight, its micro-batches smaller than most updates, and nothing is clipped."""
+    start = copied(tiny_vlm)
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in start.module.parameters():
+            weight.add_(0.02 * torch.randn(weight.shape, generator=noise))
+    made = PolicyLearner(
+        copied(tiny_vlm),
+        objective=Objective(
+            clip_low=SETTINGS.clip_low,
+            clip_high=SETTINGS.clip_high,
+            ratio_cap=SETTINGS.cap,
+            imitation_coefficient=SETTINGS.imitation_coefficient,
+            kl_coefficient=SETTINGS.kl_coefficient,
+        ),
+        optimisation=Optimisation(steps=100_000, lr=1e-30, grad_clip=1e9, micro_batch_tokens=150),
+        reference=start,
+    )
+    made.policy_synced(VERSION)
+    return made
 
 
-def flat(rows) -> torch.Tensor:
-    return torch.tensor([value for row in rows for value in row], dtype=torch.float64)
+def logprobs(vlm: VLM, experiences: list[Experience]) -> list[np.ndarray]:
+    reader = PolicyLearner(vlm, objective=Objective(), optimisation=Optimisation(steps=1, lr=1e-30))
+    return reader.token_logprobs(experiences)
 
 
-def package_loss(experiences, update, current: torch.Tensor, *, micro_batches: int = 1) -> torch.Tensor:
-    """Add up the components as a learner does, over any number of micro-batches of whole responses."""
-    policy_total = float(sum(each.rl.sum() for each in experiences))
-    imitation_total = float(sum(each.imitation.sum() for each in experiences))
-    parts = current.split([len(each.rl) for each in experiences])
-    total = torch.zeros((), dtype=torch.float64)
-    for chunk in np.array_split(np.arange(len(experiences)), micro_batches):
-        if not len(chunk):
-            continue
-        chosen, scores = [experiences[i] for i in chunk], [update[i] for i in chunk]
-        rl, copied = flat(each.rl for each in chosen), flat(each.imitation for each in chosen)
-        now, old = torch.cat([parts[i] for i in chunk]), flat(each.old for each in scores)
-        sampled = rl != 0
-        term = clipped_surrogate(
-            now, old, flat([each.advantage] * len(each.rl) for each in chosen),
-            clip_low=SETTINGS.clip_low, clip_high=SETTINGS.clip_high, sampled=sampled, ratio_cap=SETTINGS.cap,
-            capped=flat([each.replayed] * len(each.old) for each in scores).bool(),
-        )  # fmt: skip
-        behaviour = flat(each.sample.response.behaviour for each in scores)
-        weights = importance_weights(old, behaviour, cap=SETTINGS.cap, sampled=sampled)
-        kl = k3(now, flat(each.reference for each in scores), sampled=sampled)
-        total = total + weighted_mean(term.losses * weights, rl, total=policy_total)
-        total = total + SETTINGS.imitation_coefficient * weighted_mean(imitation(now), copied, total=imitation_total)
-        total = total + SETTINGS.kl_coefficient * weighted_mean(kl, rl, total=policy_total)
-    return total
+def scored(update: Update, learner: PolicyLearner) -> tuple[list[Experience], list[reference.Scored]]:
+    """All that was chosen, once for the learner and once, with its log-probs, for the reference."""
+    placed = [
+        replace(ours, rollout=replace(ours.rollout, prompt=prompt))
+        for prompt, group in zip(prompts(learner.vlm), update.groups, strict=True)
+        for ours, _ in group
+    ]
+    samples = [sample for group in update.groups for _, sample in group]
+    read = (learner.token_logprobs(placed), logprobs(learner.reference, placed))
+    experiences, scores = [], []
+    for ours, sample, current, start, off, stale in zip(placed, samples, *read, update.off, update.stale, strict=True):
+        old = np.where(ours.rollout.forced, 0, current + np.array(off)).astype(np.float32)
+        rollout = replace(ours.rollout, logprobs=old, policy_version=VERSION - stale)
+        experiences.append(replace(ours, rollout=rollout))
+        response = replace(sample.response, behaviour=old.tolist())
+        scores.append(
+            reference.Scored(
+                replace(sample, response=response), current.tolist(), old.tolist(), start.tolist(), replayed=stale
+            )
+        )
+    return [experiences[place] for place in update.chosen], [scores[place] for place in update.chosen]
 
 
-@given(update=updates())
-def test_the_loss_of_an_update_equals_the_reference(update):
-    experiences, scores = update
-    expected = reference.loss(scores, SETTINGS)
-    actual = package_loss(experiences, scores, flat(each.current for each in scores))
-    assert actual.item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+def component(scores: list[reference.Scored], **coefficient: float) -> float:
+    none = replace(SETTINGS, imitation_coefficient=0.0, kl_coefficient=0.0)
+    policy = reference.loss(scores, none)
+    return reference.loss(scores, replace(none, **coefficient)) - policy if coefficient else policy
 
 
-@given(update=updates(), micro_batches=st.integers(2, 5))
-def test_micro_batches_change_neither_the_loss_nor_its_gradient(update, micro_batches):
-    experiences, scores = update
-    whole, cut = (flat(each.current for each in scores).requires_grad_() for _ in range(2))
-    one = package_loss(experiences, scores, whole)
-    many = package_loss(experiences, scores, cut, micro_batches=micro_batches)
-    one.backward()
-    many.backward()
-    assert many.item() == pytest.approx(one.item(), rel=1e-9, abs=1e-9)
-    torch.testing.assert_close(cut.grad, whole.grad, rtol=1e-9, atol=1e-9)
-
-
-def near_a_kink(scores) -> bool:
+def near_a_kink(scores: list[reference.Scored]) -> bool:
     kinks = (1 - SETTINGS.clip_low, 1 + SETTINGS.clip_high, SETTINGS.cap)
     ratios = [math.exp(c - o) for each in scores for c, o in zip(each.current, each.old, strict=True)]
     return any(abs(ratio - kink) < 1e-3 for ratio in ratios for kink in kinks)
 
 
-def slope(scores, place: int, position: int, width: float = 1e-5) -> float:
+def slope(scores: list[reference.Scored], place: int, position: int, width: float = 1e-5) -> float:
     def shifted(by: float) -> float:
         current = list(scores[place].current)
         current[position] += by
@@ -107,16 +138,38 @@ def slope(scores, place: int, position: int, width: float = 1e-5) -> float:
     return (shifted(width) - shifted(-width)) / (2 * width)
 
 
+def gradient(vlm: VLM) -> torch.Tensor:
+    return torch.cat(
+        [torch.zeros(w.numel()) if w.grad is None else w.grad.flatten() for w in vlm.module.parameters()]
+    ).double()
+
+
+def expected_gradient(vlm: VLM, experiences: list[Experience], scores: list[reference.Scored]) -> torch.Tensor:
+    """The reference's slopes, carried on to the weights by a plain forward of one response at a time."""
+    vlm.module.zero_grad()
+    for place, each in enumerate(experiences):
+        slopes = [slope(scores, place, position) for position in range(len(each.rl))]
+        current = plain.logprobs(vlm, each.rollout.prompt, each.rollout.token_ids)
+        (current * torch.tensor(slopes)).sum().backward()
+    return gradient(vlm)
+
+
+@settings(max_examples=40, phases=[Phase.generate])  # a model's update each: a failure is told as it is found
 @given(update=updates())
-def test_the_gradient_equals_the_slope_of_the_reference(update):
-    experiences, scores = update
+def test_an_update_has_the_loss_and_the_gradient_of_the_reference(learner: PolicyLearner, update: Update) -> None:
+    experiences, scores = scored(update, learner)
     assume(not near_a_kink(scores))
-    current = flat(each.current for each in scores).requires_grad_()
-    package_loss(experiences, scores, current).backward()
-    expected = [
-        slope(scores, place, position) for place, each in enumerate(scores) for position in range(len(each.current))
-    ]
-    np.testing.assert_allclose(current.grad.numpy(), expected, rtol=1e-4, atol=1e-6)
+    metrics = learner.update(experiences)
+    found = gradient(learner.vlm)
+    for name, expected in (
+        ("policy/loss", component(scores)),
+        ("policy/imitation_loss", component(scores, imitation_coefficient=1.0)),
+        ("policy/kl", component(scores, kl_coefficient=1.0)),
+    ):
+        assert (metrics[name].value or 0.0) == pytest.approx(expected, rel=1e-4, abs=1e-5), name
+    wanted = expected_gradient(learner.vlm, experiences, scores)
+    assert metrics["policy/grad_norm"].value == pytest.approx(float(wanted.norm()), rel=1e-3, abs=1e-5)
+    assert float((found - wanted).norm()) <= 1e-3 * float(wanted.norm()) + 1e-5
 
 
 @given(
@@ -127,12 +180,12 @@ def test_the_gradient_equals_the_slope_of_the_reference(update):
     replayed=st.booleans(),
 )
 def test_the_surrogate_of_a_token_equals_the_reference(ratio, advantage, clips, cap, replayed):
-    settings = replace(SETTINGS, clip_low=clips[0], clip_high=clips[1], cap=cap)
+    used = replace(SETTINGS, clip_low=clips[0], clip_high=clips[1], cap=cap)
     term = clipped_surrogate(
-        flat([[math.log(ratio)]]), flat([[0.0]]), flat([[advantage]]),
+        *(torch.tensor([value], dtype=torch.float64) for value in (math.log(ratio), 0.0, advantage)),
         clip_low=clips[0], clip_high=clips[1], sampled=torch.tensor([True]), ratio_cap=cap,
         capped=torch.tensor([replayed]),
     )  # fmt: skip
-    expected = reference.surrogate(ratio, advantage, settings, replayed=replayed)
+    expected = reference.surrogate(ratio, advantage, used, replayed=replayed)
     assert term.losses.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert term.ratio.item() == pytest.approx(ratio)

@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from rethinker.config import Config
-from rethinker.config_files import diff, load
+from rethinker.config_files import diff, living_in, load, to_yaml
 from rethinker.cores import usable_cores
 from rethinker.errors import ConfigError, Interrupted, RethinkerError
 from rethinker.runs import ablation
@@ -58,14 +58,15 @@ def ablate(files: Sequence[Path], overrides: Sequence[str], *, seeds: int, jobs:
         raise ConfigError("the recipe has rethink.kind=none, so two arms would be the same; set rethink.kind=forced")
     threads = recipe.threads or max(1, usable_cores() // jobs)
     runs: dict[str, list[Path]] = {arm: [] for arm in ARMS}
-    waiting: dict[Path, list[str]] = {}
+    waiting: dict[Path, Config] = {}
     for number in range(seeds):
         for arm, settings in ARMS.items():
             path = folder / f"{_slug(arm)}-seed{recipe.seed + number}"
             runs[arm].append(path)
-            chosen = [*overrides, *settings, f"seed={recipe.seed + number}", f"threads={threads}", f"run.dir={path}"]
-            if not _finished(path, load(files, chosen)):
-                waiting[path] = [*map(str, files), *chosen]
+            chosen = [*settings, f"seed={recipe.seed + number}", f"threads={threads}"]
+            config = living_in(path, load(files, overrides, chosen))
+            if not _finished(path, config):
+                waiting[path] = config
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     _run(waiting, jobs, console)
@@ -96,7 +97,7 @@ def _finished(path: Path, wanted: Config) -> bool:
     return (path / "summary.json").is_file()
 
 
-def _run(waiting: Mapping[Path, Sequence[str]], jobs: int, console: Console) -> None:
+def _run(waiting: Mapping[Path, Config], jobs: int, console: Console) -> None:
     """Start runs, or go on with broken ones, `jobs` at a time, until none is left."""
     left, running = deque(waiting), dict[Path, Popen[bytes]]()
     with StopSignal() as stop:
@@ -117,16 +118,30 @@ def _run(waiting: Mapping[Path, Sequence[str]], jobs: int, console: Console) -> 
                             "same command goes on with what is left"
                         )
         finally:
-            for process in running.values():
-                process.terminate()  # politely: it finishes its step and saves
-            for process in running.values():
-                process.wait()
+            _end(running.values(), stop)
 
 
-def _spawn(path: Path, arguments: Sequence[str], *, quiet: bool) -> Popen[bytes]:
+def _end(running: Collection[Popen[bytes]], stop: StopSignal) -> None:
+    """Ask politely: a run finishes its step and saves. A second signal is passed on, and obeyed at once."""
+    for process in running:
+        process.terminate()
+    try:
+        for process in running:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in running:
+            process.terminate()
+        raise Interrupted(
+            "stopped at once; the same command goes on from the last checkpoints", exit_code=stop.exit_code or 130
+        ) from None
+
+
+def _spawn(path: Path, config: Config, *, quiet: bool) -> Popen[bytes]:
     """One run in a session of its own, so that a Ctrl-C reaches it once, from here."""
-    resumed = (path / "config.yaml").is_file()
-    command = [sys.executable, "-m", "rethinker", "train", *(["--resume", str(path)] if resumed else arguments)]
+    recipe = path.with_name(f"{path.name}.yaml")
+    recipe.write_text(to_yaml(config), encoding="utf-8")
+    chosen = ["--resume", str(path)] if (path / "config.yaml").is_file() else [str(recipe)]
+    command = [sys.executable, "-m", "rethinker", "train", *chosen]
     if not quiet:
         return Popen(command, start_new_session=True)
     with _log(path).open("ab") as log:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rethinker.data.gym.preview import catalogue_rows, preview
+from rethinker.errors import RethinkerError
 
 
 def list_families() -> None:
@@ -21,6 +22,15 @@ def list_families() -> None:
 
 
 def draw_preview(path: Path) -> None:
-    """Write the contact sheet and say where."""
-    preview(path)
+    """Write the contact sheet and say where.
+
+    Raises:
+        RethinkerError: it cannot be written.
+    """
+    try:
+        preview(path)
+    except OSError as error:
+        raise RethinkerError(
+            f"cannot write {path}: {error.strerror or error}; give --to the name of a file in a folder you can write"
+        ) from error
     Console().print(f"wrote {path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,213 @@
+"""What is configured is what runs: every key of the method, none at its default, is found again in the built part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from rethinker.algo import advantages
+from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
+from rethinker.build import build
+from rethinker.config import Config
+from rethinker.interfaces import Sampling
+from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
+from rethinker.runs.folder import RunFolder
+from rethinker.train import Cadence, Parts
+
+TREE: dict[str, Any] = {
+    "seed": 7,
+    "device": "cpu",
+    "threads": 1,
+    "prompt": {"kind": "rethinking", "max_tokens": 701},
+    "engine": {"max_rows": 33},
+    "sampler": {
+        "kind": "dynamic",
+        "queries": 15,
+        "group_size": 6,
+        "max_rounds": 9,
+        "first": {"temperature": 0.91, "top_p": 0.92, "top_k": 93, "max_tokens": 94},
+    },
+    "rethink": {
+        "kind": "forced",
+        "share": 0.31,
+        "max_kept": 4,
+        "categories": ["self_verification", "self_correction"],
+        "second_look": {"temperature": 0.81, "top_p": 0.82, "top_k": 83, "max_tokens": 84},
+        "max_total_tokens": 5000,
+        "imitation": "trajectory",
+        "imitation_coefficient": 0.11,
+    },
+    "verifier": {
+        "kind": "python",
+        "function": "operator:contains",
+        "threshold": 0.6,
+        "workers": 2,
+        "timeout_seconds": 3.5,
+        "memory_bytes": 2_000_000_000,
+    },
+    "advantage": {"kind": "rloo"},
+    "replay": {"kind": "ssr", "alpha": 1.7, "lifetime": 3, "capacity": 444},
+    "objective": {
+        "clip_low": 0.13,
+        "clip_high": 0.27,
+        "ratio_cap": 3.3,
+        "normalisation": "token_mean",
+        "kl_coefficient": 0.05,
+    },
+    "learner": {
+        "lr": 2e-4,
+        "warmup": 0.07,
+        "final_lr": 0.23,
+        "betas": [0.81, 0.97],
+        "weight_decay": 0.012,
+        "grad_clip": 0.55,
+        "max_nonfinite": 6,
+        "micro_batch_tokens": 999,
+        "share_prompts": False,
+    },
+    "train": {"steps": 55, "updates_per_episode": 5},
+    "evaluation": {"every": 17, "validation_problems": 18, "test_problems": 19, "marker": "hold on", "max_tokens": 21},
+    "checkpoints": {"every": 22, "keep": 23},
+}
+GRPO: dict[str, Any] = {
+    "sampler": {**TREE["sampler"], "kind": "plain"},
+    "rethink": {"kind": "none"},
+    "advantage": {"kind": "grpo"},
+    "replay": {"kind": "none"},
+}
+FILTER: dict[str, Any] = {"advantage": {"kind": "grpo_std"}, "replay": {"kind": "filter"}}
+
+
+def leaves(section: BaseModel, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(path, value, default) of every key of a section."""
+    defaults = type(section)()
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value, getattr(defaults, name)
+
+
+def built(folder: Path, **sections: dict[str, Any]) -> Parts:
+    parts = build(Config.model_validate(TREE | sections), RunFolder.create(folder))
+    parts.scorer.close()
+    parts.tracker.close()
+    parts.folder.close()
+    return parts
+
+
+@pytest.fixture(scope="module")
+def grpo(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return built(tmp_path_factory.mktemp("built") / "run", **GRPO)
+
+
+@pytest.fixture(scope="module")
+def filtered(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return built(tmp_path_factory.mktemp("built") / "run", **FILTER)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return built(tmp_path_factory.mktemp("built") / "run")
+
+
+def held(part: object) -> dict[str, Any]:
+    """What a part was made with, by the names of its arguments."""
+    return {name.removeprefix("_"): value for name, value in vars(part).items()}
+
+
+def test_no_key_is_left_at_its_default() -> None:
+    """But for these kinds: of replay and rethinking the others are built, too, and of engines there is one."""
+    config = Config.model_validate(TREE)
+    at_default = {path for path, value, default in leaves(config) if path.split(".")[0] in TREE and value == default}
+    assert at_default == {"engine.kind", "replay.kind", "rethink.kind"}
+
+
+def test_the_replay(parts: Parts, grpo: Parts, filtered: Parts) -> None:
+    assert isinstance(parts.replay, SelectiveSampleReplay)
+    made = held(parts.replay)
+    assert (made["seed"], made["alpha"], made["lifetime"], made["buffer"].maxlen) == (7, 1.7, 3, 444)
+    assert isinstance(grpo.replay, NoReplay)
+    assert isinstance(filtered.replay, Filter)
+
+
+def test_the_sampler(parts: Parts, grpo: Parts) -> None:
+    made = held(held(parts.episodes)["sampler"])
+    assert made["stream"] is parts.stream
+    assert held(parts.stream)["seed"] == 7
+    assert made["quarantine"] is parts.quarantine
+    assert (made["seed"], made["template"], made["max_prompt_tokens"]) == (7, "rethinking", 701)
+    assert (made["queries"], made["group_size"], made["rounds"]) == (15, 6, 9)
+    assert made["sampling"] == Sampling(temperature=0.91, top_p=0.92, top_k=93, max_tokens=94)
+    assert held(made["engine"])["max_rows"] == 33
+    assert held(held(grpo.episodes)["sampler"])["rounds"] == 1
+
+
+def test_forced_rethinking(parts: Parts, grpo: Parts) -> None:
+    made = held(held(parts.episodes)["rethinker"])
+    assert (made["seed"], made["share"], made["max_kept"]) == (7, 0.31, 4)
+    assert made["categories"] == ("self_verification", "self_correction")
+    assert made["sampling"] == Sampling(temperature=0.81, top_p=0.82, top_k=83, max_tokens=84)
+    longest = max(len(ids) for ids in made["triggers"].values())
+    assert made["room"] == 5000 - longest - 84
+    assert held(grpo.episodes)["rethinker"] is None
+    assert isinstance(grpo.learner, PolicyLearner)
+    assert grpo.learner.objective.imitation_coefficient == 0
+
+
+def test_the_credit_and_the_batches(parts: Parts, grpo: Parts, filtered: Parts) -> None:
+    made = held(parts.episodes)
+    assert made["credit"].keywords == {
+        "advantages": advantages.rloo,
+        "normalisation": "token_mean",
+        "imitation": "trajectory",
+    }
+    assert held(grpo.episodes)["credit"].keywords["advantages"] is advantages.grpo
+    assert held(filtered.episodes)["credit"].keywords["advantages"] is advantages.grpo_std
+    assert (made["seed"], made["updates"]) == (7, 5)
+    assert made["marker"].before("so. Hold on, no") == "so. "
+
+
+def test_the_learner(parts: Parts) -> None:
+    made = parts.learner
+    assert isinstance(made, PolicyLearner)
+    assert made.objective == Objective(
+        clip_low=0.13, clip_high=0.27, ratio_cap=3.3, imitation_coefficient=0.11, kl_coefficient=0.05
+    )
+    assert made.optimisation == Optimisation(
+        steps=55,
+        lr=2e-4,
+        warmup=0.07,
+        final_lr=0.23,
+        betas=(0.81, 0.97),
+        weight_decay=0.012,
+        grad_clip=0.55,
+        max_nonfinite=6,
+        micro_batch_tokens=999,
+        share_prompts=False,
+    )
+    assert made.reference is not None
+    assert made.reference.module is not made.vlm.module
+    assert not any(weight.requires_grad for weight in made.reference.module.parameters())
+
+
+def test_the_verifier(parts: Parts) -> None:
+    settings = held(parts.scorer)["settings"]
+    assert len(held(parts.scorer)["threads"]) == 2
+    assert (settings.function, settings.threshold) == ("operator:contains", 0.6)
+    assert (settings.timeout_seconds, settings.memory_bytes) == (3.5, 2_000_000_000)
+
+
+def test_measuring_and_saving(parts: Parts) -> None:
+    assert parts.cadence == Cadence(steps=55, evaluate_every=17, save_every=22)
+    assert held(parts.checkpoints)["keep"] == 23
+    assert (len(parts.validation), len(parts.test)) == (18, 19)
+    made = held(parts.held_out)
+    assert (made["template"], made["max_prompt_tokens"]) == ("rethinking", 701)
+    assert made["sampling"] == Sampling(temperature=0.0, max_tokens=21)
+    assert made["marker"].before("so. Hold on, no") == "so. "
