@@ -48,7 +48,7 @@ class ImageFile:
             ImageError: there is no such file, or it cannot be read.
         """
         try:
-            if not self.path.is_file():  # a pipe or device would block or never end
+            if not os.path.isfile(self.path):  # a pipe or device would block or never end
                 raise ImageError(f"image {self.path} cannot be opened: there is no such file")
             return self.path.open("rb")
         except OSError as error:
@@ -126,23 +126,24 @@ def image_path(folder: Path, name: str) -> Path:
         raise ImageError(
             f"image {name[:200]!r} is a URL; nothing is fetched: download it into {folder} and name the file"
         )
-    normal = posixpath.normpath(name.replace("\\", "/")) if name else ""
+    normal = posixpath.normpath(name.replace("\\", "/"))
     if (
-        not normal
+        normal == "."
         or "\0" in normal
         or HALF_PAIR.search(normal)
         or normal.startswith("/")
         or normal.split("/")[0] == ".."
     ):
         raise ImageError(f"image path {name[:200]!r} does not lie in {folder}; name a file inside it, relative to it")
-    path = folder / normal
-    real = os.path.realpath(path) if path.is_symlink() else os.path.join(_real(path.parent), path.name)
-    if not real.startswith(os.path.join(_real(folder), "")):
+    path = os.path.join(folder, normal)
+    parent, base = os.path.split(path)
+    real = os.path.realpath(path) if os.path.islink(path) else os.path.join(_real(parent), base)
+    if not real.startswith(os.path.join(_real(str(folder)), "")):
         raise ImageError(f"image path {name!r} is a link to {real}, outside {folder}; put the file itself there")
-    return path
+    return Path(path)
 
 
 @lru_cache(maxsize=1024)
-def _real(folder: Path) -> str:
+def _real(folder: str) -> str:
     """A folder with its links followed; a data set has few folders and many files."""
     return os.path.realpath(folder)

@@ -78,7 +78,7 @@ class RowGroups:
         """
         group = bisect_right(self._starts, row) - 1
         table, offset = self._table(group), row - self._starts[group]
-        return {name: table.column(name)[offset].as_py() for name in table.column_names}
+        return {name: table[place][offset].as_py() for place, name in enumerate(table.column_names)}
 
     def column(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
         """All of one column as a type, null where a file lacks it.
