@@ -26,9 +26,9 @@ the other.
     rethinker train recipes/tiny.yaml mine.yaml learner.lr=1e-5 replay.kind=filter
 
 Defaults come first, then the files from left to right, then the overrides. An unknown key is refused and the nearest
-known one named. A layer that changes a section's `kind` replaces the section. An override's value is YAML, but for text,
-which is taken as it stands; `~` in a path is the home folder. The resolved tree is written to the run
-folder as `config.yaml`. *paper*, *code* (the authors' release) and *ours* say where a number comes from.
+known one named. A layer that changes a section's `kind` replaces the section. An override's value is YAML, but for
+text, which is taken as it stands; `~` in a path is the home folder. The resolved tree is written to the run folder as
+`config.yaml`. *paper*, *code* (the authors' release) and *ours* say where a number comes from.
 """
 
 Values = dict[str, Any]
