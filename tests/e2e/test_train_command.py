@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,20 @@ def test_a_recipe_with_an_equals_sign_in_its_name_is_a_file(capsys: pytest.Captu
     Path("lr=1.yaml").write_text("learner: {lr: -1}\n")
     assert runs.rethinker("train", "recipe.yaml", "lr=1.yaml") == 1
     assert "learner.lr: got -1" in capsys.readouterr().err
+
+
+def test_a_second_term_signal_stops_at_once_and_keeps_its_exit_code(place: Path) -> None:
+    process = runs.spawn("train", "recipe.yaml", "run.dir=twice", *SHORT, folder=place, slow=5.0)
+    assert process.stderr is not None
+    while not (place / "twice" / "config.yaml").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    while "once more to stop at once" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 143
+    assert "stopped at once: what was done since the start, as no checkpoint was saved yet, is lost" in said
+    assert "rethinker train --resume twice" in said
+    assert "Traceback" not in said
