@@ -114,11 +114,17 @@ def gym_mixture(data: GymDataConfig) -> list[tuple[str, int, float]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Divided:
-    """The sides of one part; the gym's training side has no rows to name, it is drawn."""
+    """The sides of one part.
+
+    Attributes:
+        training: None for the gym, whose training problems are drawn without end.
+        rows: Different rows that a run can reach; 0 for the gym.
+    """
 
     training: ProblemSource | None
     validation: ProblemSource
     test: ProblemSource
+    rows: int = 0
 
 
 def _divide(config: Config, part: Part, length: Length, *, share: float) -> _Divided:
@@ -137,14 +143,17 @@ def _divide(config: Config, part: Part, length: Length, *, share: float) -> _Div
     training, held_out = split(Cached(short, memory_bytes=part.data.image_bytes // 2), part.data.held_out)
     halves = split(held_out, 0.5, salt="test") if len(held_out) > 1 else (held_out, held_out)
     validation, test = (_named(sample(half, count), part.name) for half, count in zip(halves, counts))
-    return _Divided(training=_named(training, part.name), validation=validation, test=test)
+    rows = len(training) + min(len(held_out), len(validation) + len(test))
+    return _Divided(training=_named(training, part.name), validation=validation, test=test, rows=rows)
 
 
 def _quarantine(parts: list[Part], divided: list[_Divided]) -> Quarantine:
     """The strictest part's share is for all; judged from 50 rows on, or when a smaller data set is through."""
-    rows = sum(len(sides.training) for sides in divided if sides.training is not None)
+    training = sum(len(sides.training) for sides in divided if sides.training is not None)
     shares = [part.data.max_quarantined for part in parts if isinstance(part.data, FileDataConfig)]
-    return Quarantine(max_share=min([1.0, *shares]), minimum=min(50, rows), training_rows=rows)
+    return Quarantine(
+        max_share=min([1.0, *shares]), minimum=min(50, sum(sides.rows for sides in divided)), training_rows=training
+    )
 
 
 def _stream(part: Part, training: ProblemSource | None, quarantine: Quarantine, *, seed: int) -> Stream:

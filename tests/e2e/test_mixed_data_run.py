@@ -41,11 +41,14 @@ def data(folder: Path) -> dict[str, Any]:
         for i in range(10)
     ]
     pq.write_table(pa.Table.from_pylist(embedded), folder / "embedded.parquet", row_group_size=3)
+    some_bad = {"max_quarantined": 0.2}
+    drawn = some_bad | {"kind": "virl", "path": str(folder / "virl.parquet"), "subset": "virl-7b"}
+    given = some_bad | {"kind": "parquet", "path": str(folder / "embedded.parquet"), "threads": 0}
     return {
         "kind": "mixture",
         "parts": [
-            {"weight": 3.0, "data": {"kind": "virl", "path": str(folder / "virl.parquet"), "subset": "virl-7b"}},
-            {"weight": 1.0, "data": {"kind": "parquet", "path": str(folder / "embedded.parquet"), "threads": 0}},
+            {"weight": 3.0, "data": drawn},
+            {"weight": 1.0, "data": given},
             {"weight": 1.0, "data": {"kind": "gym"}},
         ],
     }
