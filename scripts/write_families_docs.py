@@ -1,7 +1,7 @@
 """Write `docs/families.md` from the checks of every family: `python -m scripts.write_families_docs`.
 
-A test compares the file with what this makes, so the page says what holds today. Of a measured difference a bound is
-shown, which does not change with the machine.
+A test compares the file with what this makes, but for the bounds shown of measured differences: rounding is the
+machine's, and the checks themselves say what it may be.
 """
 
 from __future__ import annotations
