@@ -1,4 +1,4 @@
-"""The progress of a run on the console: a bar in a terminal, a line every so often elsewhere."""
+"""Progress on the console: a bar in a terminal, a line every so often elsewhere."""
 
 from __future__ import annotations
 
@@ -14,14 +14,75 @@ from rich.progress import Progress as Bar
 from rethinker.units import duration
 
 
-class Progress:
-    """Shows step, reward, mixed groups, tokens/s and time left.
+class Counter:
+    """Counts towards a total.
+
+    Args:
+        doing: What is done ("training").
+        total: How much of it.
+        done: What was done before.
+        every_seconds: Where the console is no terminal, print a line at most this often, and one at the end.
+        clock: Seconds from some origin.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        doing: str,
+        total: int,
+        *,
+        done: int = 0,
+        every_seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console
+        self._total = total
+        self._start = done
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._began = self._printed = clock()
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(doing, total=total, completed=done, figures="")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was entered, above 0."""
+        return max(self._clock() - self._began, 1e-9)
+
+    def show(self, done: int, figures: str, *, line: str) -> None:
+        """Show that `done` is reached: the figures beside the bar, or the line."""
+        self._bar.update(self._task, completed=done, figures=figures)
+        now = self._clock()
+        if not self._console.is_terminal and (now - self._printed >= self._every_seconds or done == self._total):
+            self._printed = now
+            self._console.print(line, soft_wrap=True, highlight=False)
+
+    def __enter__(self) -> Self:
+        self._began = self._printed = self._clock()
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+class Progress(Counter):
+    """A run's step, reward, mixed groups, tokens/s and time left.
 
     Args:
         steps: Steps of the whole run.
         start: Steps done before (a resumed run).
-        every_seconds: Where the console is no terminal, print a line at most this often, and one at the end.
-        clock: Seconds from some origin.
+        every_seconds: As in `Counter`; likewise `clock`.
     """
 
     def __init__(
@@ -33,25 +94,10 @@ class Progress:
         every_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._console = console
-        self._steps = steps
-        self._start = start
-        self._every_seconds = every_seconds
-        self._clock = clock
-        self._began = self._printed = clock()
+        super().__init__(console, "training", steps, done=start, every_seconds=every_seconds, clock=clock)
         self._tokens = 0
         self._reward: float | None = None
         self._mixed: float | None = None
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("training", total=steps, completed=start, figures="")
 
     def phase(self, name: str) -> None:
         """Say what the run is at ("training", "evaluating")."""
@@ -68,27 +114,11 @@ class Progress:
         self._reward = self._reward if reward is None else reward
         self._mixed = self._mixed if mixed is None else mixed
         self._tokens += tokens
-        self._bar.update(self._task, completed=step, figures=self._figures())
-        now = self._clock()
-        if not self._console.is_terminal and (now - self._printed >= self._every_seconds or step == self._steps):
-            self._printed = now
-            left = (now - self._began) / max(1, step - self._start) * (self._steps - step)
-            self._console.print(
-                f"step {step}/{self._steps}  {self._figures()}  {duration(left)} left", soft_wrap=True, highlight=False
-            )
+        figures = self._figures()
+        left = duration(self.seconds / max(1, step - self._start) * (self._total - step))
+        self.show(step, figures, line=f"step {step}/{self._total}  {figures}  {left} left")
 
     def _figures(self) -> str:
-        seconds = max(self._clock() - self._began, 1e-9)
         reward = "–" if self._reward is None else f"{self._reward:.3f}"
         mixed = "–" if self._mixed is None else f"{self._mixed:.0%}"
-        return f"reward {reward}  mixed {mixed}  {self._tokens / seconds:,.0f} tokens/s"
-
-    def __enter__(self) -> Self:
-        self._began = self._printed = self._clock()
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
+        return f"reward {reward}  mixed {mixed}  {self._tokens / self.seconds:,.0f} tokens/s"
