@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rethinker.config_files import load
 from rethinker.errors import RunFolderError
 from rethinker.models import adapters
 from rethinker.runs.checkpoints import chosen_checkpoint, verified
+from rethinker.runs.files import new_folder
 
 
 def export(run: Path, target: Path, *, merge: bool, which: str) -> None:
@@ -32,30 +32,17 @@ def export(run: Path, target: Path, *, merge: bool, which: str) -> None:
     """
     if not (run / "config.yaml").is_file():
         raise RunFolderError(f"{run} is not a run: it has no config.yaml; give the folder `rethinker train` printed")
-    _refuse_full(target)
     config = load([run / "config.yaml"])
     checkpoint = chosen_checkpoint(run / "checkpoints", which)
     step = verified(checkpoint).step
     adapter = config.model.adapter.kind == "lora"
-    aside = target.with_name(f"{target.name}.tmp-{os.getpid()}")
-    try:
-        aside.mkdir(parents=True)
+    with new_folder(target, parents=True) as aside:
         if adapter and merge:
             _merge(config, checkpoint / "hf", aside)
         else:
             shutil.copytree(checkpoint / "hf", aside, dirs_exist_ok=True)
-        aside.rename(target)
-    except OSError as error:
-        raise RunFolderError(f"{target} cannot be written: {error}; choose another --to") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     what = "the adapter" if adapter and not merge else "the model"
     Console().print(f"wrote {what} of step {step} to {target}", highlight=False, soft_wrap=True)
-
-
-def _refuse_full(target: Path) -> None:
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise RunFolderError(f"{target} exists and is not an empty folder; choose another --to, or empty it")
 
 
 def _merge(config: Config, adapter: Path, folder: Path) -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
-from safetensors import SafetensorError
 
 from rethinker.build import set_threads
 from rethinker.commands.train import quieten
 from rethinker.config_files import load_as
 from rethinker.data.gym.stream import GymSource
-from rethinker.errors import RethinkerError
 from rethinker.evaluation.base_figures import BaseFigures
 from rethinker.evaluation.base_figures import measure as measure_base
 from rethinker.learner.warmup import WarmupPlan, fresh, warm_up
@@ -27,62 +21,42 @@ from rethinker.models.loading import load
 from rethinker.models.vlm import VLM
 from rethinker.rewards.pool import VerifierPool
 from rethinker.rollout.torch_engine import TorchEngine
+from rethinker.runs.files import new_folder
+from rethinker.runs.progress import Counter
 from rethinker.warmup_config import WarmupConfig
 
 PROBLEMS = 1000
 MAX_TOKENS = 160
-LINE_EVERY = 50
-"""Updates between lines where the console is no terminal."""
 
 
 def make(files: Sequence[Path], overrides: Sequence[str], *, folder: Path) -> None:
     """Train the warm start and write its Hugging Face folder.
 
     Raises:
-        RethinkerError: the folder holds something already, or cannot be written.
+        RunFolderError: the folder holds something already, or cannot be written; said before the training.
     """
     config = load_as(WarmupConfig, files, overrides)
     quieten()
     set_threads(config.threads)
-    with _written_aside(folder) as aside:
+    with new_folder(folder) as aside:
         _train(plan_of(config)).save(aside)
     Console().print(f"wrote {folder}", highlight=False, soft_wrap=True)
 
 
-@contextmanager
-def _written_aside(folder: Path) -> Iterator[Path]:
-    """A folder to write to, which takes its place when the block ends well; made first, not to train in vain."""
-    aside = folder.with_name(f".{folder.name}.tmp-{os.getpid()}")
-    try:
-        if folder.exists() and any(folder.iterdir()):
-            raise RethinkerError(f"{folder} is not empty; choose another --to")
-        aside.mkdir()
-        yield aside
-        aside.rename(folder)
-    except (OSError, SafetensorError) as error:
-        raise RethinkerError(f"cannot write {folder}: {error}; choose another --to") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
 def _train(plan: WarmupPlan) -> VLM:
-    console = Console()
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        total = plan.perception_steps + plan.habit_steps
-        task = progress.add_task("warm start", total=total)
+    total = plan.perception_steps + plan.habit_steps
+    with Counter(Console(), "warm start", total) as counter:
         vlm = fresh(plan)
 
         def report(step: int, loss: float) -> None:
-            progress.update(task, completed=step, description=f"loss {loss:.4f}")
-            if not console.is_terminal and step % LINE_EVERY == 0:
-                console.print(f"step {step}/{total}  loss {loss:.4f}", highlight=False)
+            counter.show(step, f"loss {loss:.4f}", line=f"step {step}/{total}  loss {loss:.4f}")
 
         warm_up(vlm, plan, report)
     return vlm
 
 
 def measure(model: str, files: Sequence[Path], overrides: Sequence[str]) -> BaseFigures:
-    """Print a base's five figures on the mixture's test problems, and its accuracy on each ingredient."""
+    """Print a base's five figures on the mixture's test problems."""
     config = load_as(WarmupConfig, files, overrides)
     quieten()
     set_threads(config.threads)

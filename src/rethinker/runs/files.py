@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from safetensors import SafetensorError
 
 from rethinker.errors import RunFolderError
 
@@ -41,6 +44,29 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """
     with atomic_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def new_folder(path: Path, *, parents: bool = False) -> Iterator[Path]:
+    """A folder beside `path` that takes its place when the block ends without an error; made first, not to fail last.
+
+    Args:
+        parents: Make the folders above it too.
+
+    Raises:
+        RunFolderError: `path` is not empty, or cannot be written; nothing of it is left.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunFolderError(f"{path} exists and is not an empty folder; choose another --to, or empty it")
+    aside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        aside.mkdir(parents=parents)
+        yield aside
+        aside.rename(path)
+    except (OSError, SafetensorError) as error:
+        raise RunFolderError(f"{path} cannot be written: {error}; choose another --to") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderError:
