@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rethinker.commands.data_arguments import add_data_commands
+from rethinker.commands.settings import split_settings
 from rethinker.doctor import MISSING_OPERATOR
 from rethinker.errors import ConfigError, Interrupted, RethinkerError
 
@@ -99,16 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _split(recipe: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Files and overrides: what holds a "=" is an override, unless it is a YAML file's name or a file."""
-    files = [part for part in recipe if "=" not in part or part.endswith((".yaml", ".yml")) or Path(part).is_file()]
-    return [Path(part) for part in files], [part for part in recipe if part not in files]
-
-
 def _train(parsed: argparse.Namespace) -> None:
     from rethinker.commands.train import resume, start
 
-    files, overrides = _split(parsed.recipe)
+    files, overrides = split_settings(parsed.recipe)
     if parsed.resume is not None:
         resume(parsed.resume, files, overrides)
     elif not parsed.recipe:
@@ -128,21 +123,21 @@ def _plan(parsed: argparse.Namespace) -> int:
 
     if parsed.gpus < 1 or parsed.memory <= 0:
         raise ConfigError(f"--gpus {parsed.gpus} --memory {parsed.memory:g}: both must be above 0")
-    files, overrides = _split(parsed.recipe)
+    files, overrides = split_settings(parsed.recipe)
     return 0 if plan(files, overrides, gpus=parsed.gpus, gigabytes=parsed.memory) else 1
 
 
 def _ablate(parsed: argparse.Namespace) -> None:
     from rethinker.commands.ablate import ablate
 
-    files, overrides = _split(parsed.recipe)
+    files, overrides = split_settings(parsed.recipe)
     ablate(files, overrides, seeds=parsed.seeds, jobs=parsed.jobs, folder=parsed.to)
 
 
 def _warmup(parsed: argparse.Namespace) -> None:
     from rethinker.commands.warmup import make, measure
 
-    files, overrides = _split(parsed.recipe)
+    files, overrides = split_settings(parsed.recipe)
     if parsed.measure:
         measure(parsed.model, files, overrides)
     else:

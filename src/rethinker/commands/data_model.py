@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rethinker.build import build_vlm, set_threads
+from rethinker.commands.settings import split_settings
 from rethinker.commands.train import quieten
 from rethinker.config import Config
 from rethinker.config_files import load
@@ -18,8 +18,8 @@ def settings_for(model: str, given: Sequence[str], overrides: Sequence[str]) -> 
     Raises:
         ConfigError: a file or an override does not fit.
     """
-    files = [Path(part) for part in given if "=" not in part]
-    return load(files, [*(part for part in given if "=" in part), f"model.path={model}", *overrides])
+    files, chosen = split_settings(given)
+    return load(files, [*chosen, f"model.path={model}", *overrides])
 
 
 def load_model(config: Config) -> VLM:
