@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO
 from rich import box
 from rich.table import Table as Shown
 
+from rethinker.cores import usable_cores
 from rethinker.data.opening import open_source
 from rethinker.data.rows import RowSource
 from rethinker.data.tables import Table, json_bytes, open_table
@@ -53,7 +53,7 @@ def threads(workers: int | None) -> int:
         ConfigError: fewer than one.
     """
     if workers is None:
-        return len(os.sched_getaffinity(0))
+        return usable_cores()
     if workers < 1:
         raise ConfigError(f"--workers={workers} leaves nobody to work; give 1 or more")
     return workers
