@@ -3,36 +3,21 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from tests.data.making_rows import Numbers
 
 from rethinker.data.gym.stream import GymStream
 from rethinker.data.mixture import Joined, MixtureStream, Prefixed
 from rethinker.data.quarantine import Quarantine
 from rethinker.data.stream import ProblemStream
 from rethinker.errors import DataError
-from rethinker.interfaces import ProblemSource
 from rethinker.types import Outline, Problem
-
-
-class Named(ProblemSource):
-    """Rows 0 to n - 1 of text; those in `bad` cannot become problems."""
-
-    def __init__(self, n: int, bad: frozenset[int] = frozenset()) -> None:
-        self._n, self._bad = n, bad
-
-    def __len__(self) -> int:
-        return self._n
-
-    def __getitem__(self, index: int) -> Problem:
-        if index in self._bad:
-            raise DataError(f"row {index} is bad")
-        return Problem(id=self.id(index), images=(), question="?", answer="1", verifier="number")
 
 
 def mixture(*, seed: int = 0, quarantine: Quarantine | None = None) -> MixtureStream:
     quarantine = Quarantine(max_share=1.0) if quarantine is None else quarantine
     files = [
         ProblemStream(Prefixed(source, name), seed=place, quarantine=quarantine, threads=place)
-        for place, (name, source) in enumerate({"a": Named(20), "b": Named(7, frozenset({3}))}.items())
+        for place, (name, source) in enumerate({"a": Numbers(20), "b": Numbers(7, frozenset({3}))}.items())
     ]
     gym = GymStream([("counting", 1, 1.0)], seed=2)
     return MixtureStream([(files[0], 3.0), (files[1], 1.0), (gym, 2.0)], seed=seed)
@@ -78,7 +63,9 @@ def test_bad_rows_are_quarantined_under_their_part() -> None:
 
 
 def test_sources_are_joined_end_to_end() -> None:
-    joined = Joined([Prefixed(Named(2), "a"), Prefixed(Named(0), "none"), Prefixed(Named(3, frozenset({1})), "b")])
+    joined = Joined(
+        [Prefixed(Numbers(2), "a"), Prefixed(Numbers(0), "none"), Prefixed(Numbers(3, frozenset({1})), "b")]
+    )
     assert [joined.id(i) for i in range(len(joined))] == ["a/row-0", "a/row-1", "b/row-0", "b/row-1", "b/row-2"]
     assert joined[4].id == "b/row-2"
     assert joined.outline(0) == Outline(id="a/row-0", question="?", image_sizes=())

@@ -1,26 +1,12 @@
 import pytest
+from tests.data.making_rows import Numbers
 
 from rethinker.data.quarantine import Quarantine
 from rethinker.data.split import sample, split
 from rethinker.data.stream import ProblemStream
-from rethinker.errors import DataError, DatasetError
+from rethinker.errors import DatasetError
 from rethinker.interfaces import ProblemSource
 from rethinker.types import Problem
-
-
-class Numbers(ProblemSource):
-    """Rows 0 to n - 1; those in `bad` cannot become problems."""
-
-    def __init__(self, n: int, bad: frozenset[int] = frozenset()) -> None:
-        self._n, self._bad = n, bad
-
-    def __len__(self) -> int:
-        return self._n
-
-    def __getitem__(self, index: int) -> Problem:
-        if index in self._bad:
-            raise DataError(f"row {index} is bad")
-        return Problem(id=self.id(index), images=(), question="?", answer="1", verifier="number")
 
 
 def stream(source: ProblemSource, *, seed: int = 0, max_share: float = 1.0) -> ProblemStream:
