@@ -140,7 +140,8 @@ def resolve_device(name: str) -> str:
 
 def build_engine(config: Config, vlm: VLM) -> RolloutEngine:
     """The engine that samples from the model."""
-    return TorchEngine(vlm, max_rows=config.engine.max_rows)
+    engine = config.engine
+    return TorchEngine(vlm, max_rows=engine.max_rows, cache_bytes=engine.cache_bytes, read_tokens=engine.read_tokens)
 
 
 def build_scorer(config: Config) -> VerifierPool:

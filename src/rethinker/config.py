@@ -83,7 +83,11 @@ class TorchEngineConfig(Section):
 
     kind: Literal["torch"] = "torch"
     max_rows: Count = 256
-    """Most samples decoded at once."""
+    """Most samples decoded at once; waiting ones take the places of those that end."""
+    cache_bytes: Count = 8_000_000_000
+    """Most bytes of keys and values, reckoned as if every response grew to its limit; one sample always decodes."""
+    read_tokens: Count = 16_384
+    """Most tokens of prompts read in one forward; a longer one is read alone."""
 
 
 class SamplerConfig(Section):

@@ -136,7 +136,7 @@ def test_finished_rows_leave_the_batch(
     monkeypatch.setattr(eager_to_end, "hidden", watched)
     sampling = Sampling(max_tokens=30)
     completions = made(eager_to_end, *(request(p, seeds=tuple(range(8)), sampling=sampling) for p in prompts))
-    assert widths[:2] == [3, max(widths)]  # the prompts once, then their samples
+    assert widths[:2] == [1, max(widths)]  # the prompts once, in one line, then their samples
     assert widths[1:] == sorted(widths[1:], reverse=True)
     tokens = sum(len(completion.token_ids) for completion in completions.values())
     assert tokens - 24 <= sum(widths[1:]) <= 1.15 * tokens
@@ -152,6 +152,82 @@ def test_a_prefix_is_continued_as_if_it_had_been_sampled(tiny_vlm: VLM, prompts:
         part = continued[prompt.problem_id, 0]
         assert part.token_ids.tolist() == whole.token_ids[4:].tolist()
         assert np.abs(part.logprobs - whole.logprobs[4:]).max() < 1e-5
+
+
+def test_second_looks_at_one_prompt_read_it_once(
+    tiny_vlm: VLM, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    images: list[int] = []
+    hidden, vision = tiny_vlm.hidden, tiny_vlm.vision
+    monkeypatch.setattr(tiny_vlm, "hidden", lambda ids, **rest: (read.append(ids.numel()), hidden(ids, **rest))[1])
+    monkeypatch.setattr(tiny_vlm, "vision", lambda asked: (images.append(len(asked)), vision(asked))[1])
+    prefixes = [np.full(length, 9, dtype=np.int64) for length in (3, 5, 7)]
+    made(tiny_vlm, *(request(prompts[0], name=str(len(prefix)), prefix=prefix) for prefix in prefixes))
+    assert read[0] == len(prompts[0].token_ids) + 15
+    assert images == [1]
+
+
+def test_waiting_requests_take_the_places_of_rows_that_ended(
+    eager_to_end: VLM, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths: list[int] = []
+    hidden = eager_to_end.hidden
+    monkeypatch.setattr(
+        eager_to_end,
+        "hidden",
+        lambda ids, **rest: (widths.append(len(ids)) if ids.shape[1] == 1 else None, hidden(ids, **rest))[1],
+    )
+    sampling = Sampling(max_tokens=30)
+    many = [request(prompts[n % 3], name=str(n), seeds=(n, 100 + n), sampling=sampling) for n in range(40)]
+    completions = made(eager_to_end, *many, max_rows=16)
+    tokens = sum(len(completion.token_ids) for completion in completions.values())
+    assert max(widths) == 16
+    assert np.mean(widths[: len(widths) // 2]) > 14  # kept full while there was something to wait for
+    assert sum(widths) <= 1.2 * tokens
+    alone = made(eager_to_end, many[7], max_rows=16)
+    for owner, completion in alone.items():
+        assert completion.token_ids.tolist() == completions[owner].token_ids.tolist()
+        assert np.abs(completion.logprobs - completions[owner].logprobs).max() < 1e-5
+
+
+def test_rows_of_unequal_length_decode_as_if_alone(tiny_vlm: VLM, prompts: list[Prompt]) -> None:
+    lengths = (2, 40, 3, 25, 9)
+    asked = [
+        request(prompts[n % 3], name=str(n), seeds=(n,), sampling=Sampling(max_tokens=most, min_tokens=most))
+        for n, most in enumerate(lengths * 2)
+    ]
+    together = made(tiny_vlm, *asked, max_rows=4)
+    for each in asked:
+        alone = made(tiny_vlm, each)[each.id, 0]
+        assert together[each.id, 0].token_ids.tolist() == alone.token_ids.tolist()
+        assert np.abs(together[each.id, 0].logprobs - alone.logprobs).max() < 1e-5
+
+
+def test_keys_and_values_stay_within_their_bytes(
+    tiny_vlm: VLM, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    hidden = tiny_vlm.hidden
+
+    def watched(ids: torch.Tensor, **rest: object) -> torch.Tensor:
+        layers = rest["cache"].layers  # type: ignore[attr-defined]
+        if ids.shape[1] == 1:
+            held.append(sum(tensor.nbytes for layer in layers for tensor in layer.tensors()))
+        return hidden(ids, **rest)
+
+    monkeypatch.setattr(tiny_vlm, "hidden", watched)
+    limit = tiny_vlm.cache_token_bytes * (2 * max(len(p.token_ids) for p in prompts) + 6 * 40)
+    engine = TorchEngine(tiny_vlm, cache_bytes=limit)
+    sampling = Sampling(max_tokens=40, min_tokens=40)
+    finished = list(generate(engine, [request(p, seeds=(1, 2, 3, 4, 5), sampling=sampling) for p in prompts]))
+    assert len(finished) == 15
+    assert limit / 2 < max(held) <= limit
+
+
+def test_one_sample_decodes_however_small_the_bounds(tiny_vlm: VLM, prompts: list[Prompt]) -> None:
+    engine = TorchEngine(tiny_vlm, max_rows=1, cache_bytes=1, read_tokens=1)
+    assert len(list(generate(engine, [request(p, seeds=(1, 2)) for p in prompts]))) == 6
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

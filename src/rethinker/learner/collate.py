@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
-from rethinker.learner.packing import PackedLayout
+from rethinker.models.packing import PackedLayout
 from rethinker.models.vlm import VLM
 from rethinker.types import Experience, Prompt
 

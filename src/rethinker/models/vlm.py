@@ -88,6 +88,15 @@ class VLM:
         return int(self.module.config.get_text_config().num_hidden_layers)
 
     @property
+    def cache_token_bytes(self) -> int:
+        """Bytes of one token's keys and values over all layers; 0 where responses do not share a cache."""
+        if not self.shares_prompts:
+            return 0
+        text = self.module.config.get_text_config()
+        width = text.to_dict().get("head_dim") or text.hidden_size // text.num_attention_heads
+        return int(2 * self.text_layers * text.num_key_value_heads * width * self.module.dtype.itemsize)
+
+    @property
     def sees_images(self) -> bool:
         """Whether the model has a vision tower."""
         return not isinstance(self.processor, TextProcessor)

@@ -1,8 +1,8 @@
-"""The torch engine's key-value cache: each prompt's keys once for all of its samples, each sample's own in a buffer.
+"""The torch engine's key-value cache: each prompt's keys once for all of its rows, each row's own beside them.
 
 Siblings share their prompt's cache without a copy: all queries of a prompt meet its keys in one product, each row meets
-its own keys in another, and one softmax spans both. Rows live in a table, a line per prompt and a place per sibling;
-finished ones can be dropped, and nothing is concatenated while decoding but the scores of one step.
+its own keys in another, and one softmax spans both. Rows come and go while others decode, so each has a length of its
+own. Taking rows in and out copies what stays; nothing else is copied, but the scores of one step.
 """
 
 from __future__ import annotations
@@ -10,141 +10,171 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.cache_utils import Cache, DynamicLayer
 
 from rethinker.models.attention import Layout, as_bias
+from rethinker.models.packing import PackedLayout
+
+_COLUMNS = 32
+"""A row's own columns are made so many at a time at least, or half as many again as there are."""
 
 
-class _Table:
-    """Rows in prompt order ↔ (prompts, siblings) places. Where prompts have fewer rows than others, places stay empty.
+class _Places:
+    """Rows ↔ (prompts, siblings) places. Where prompts have fewer rows than others, places stay empty.
 
     Args:
-        owners: Each row's prompt, ascending.
+        owners: Each row's prompt.
     """
 
     def __init__(self, owners: Int[Tensor, " rows"], prompts: int) -> None:
         counts = owners.bincount(minlength=prompts)
         self.prompts, self.siblings = prompts, int(counts.max())
-        within = torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
-        self.owners, self.places = owners, owners * self.siblings + within
-        self.full = len(owners) == prompts * self.siblings
+        order = owners.argsort(stable=True)
+        places = torch.empty_like(owners)
+        places[order] = torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners[order]]
+        self._places = places + owners * self.siblings
         self._rows = owners.new_zeros(prompts * self.siblings)  # an empty place repeats row 0, and nobody reads it
-        self._rows[self.places] = torch.arange(len(owners), device=owners.device)
+        in_order = torch.arange(len(owners), device=owners.device)
+        self._rows[self._places] = in_order
+        self._same = len(owners) == len(self._rows) and bool((self._places == in_order).all())
 
-    def spread(self, states: Float[Tensor, "rows kv run n"]) -> Float[Tensor, "prompts kv siblings run n"]:
-        """From rows to places."""
-        placed = states if self.full else states[self._rows]
-        return placed.view(self.prompts, self.siblings, *states.shape[1:]).transpose(1, 2)
+    def spread(self, states: Float[Tensor, "rows kv run n"]) -> Float[Tensor, "prompts kv queries n"]:
+        """From rows to places: all queries of a prompt together."""
+        placed = states if self._same else states.index_select(0, self._rows)
+        by_prompt = placed.view(self.prompts, self.siblings, *placed.shape[1:]).transpose(1, 2)
+        return by_prompt.reshape(self.prompts, placed.shape[1], -1, placed.shape[3])
 
-    def gather(self, states: Float[Tensor, "prompts kv siblings run n"]) -> Float[Tensor, "rows kv run n"]:
+    def gather(self, states: Float[Tensor, "prompts kv queries n"]) -> Float[Tensor, "rows kv run n"]:
         """From places to rows."""
-        rows = states.transpose(1, 2).flatten(0, 1)
-        return rows if self.full else rows[self.places]
+        prompts, kv, queries, n = states.shape
+        by_row = states.view(prompts, kv, self.siblings, queries // self.siblings, n).transpose(1, 2)
+        placed = by_row.reshape(prompts * self.siblings, kv, -1, n)
+        return placed if self._same else placed.index_select(0, self._places)
 
 
 class SiblingLayer(DynamicLayer):  # type: ignore[misc]
-    """One layer's keys and values: the prompts' as first written, then the rows' own, column by column."""
+    """One layer's keys and values: (prompts, kv, columns, width), and of the rows' own tokens (rows, kv, …)."""
 
-    def __init__(self) -> None:
+    prompt_keys: Tensor
+    prompt_values: Tensor
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, cache: SiblingCache) -> None:
         super().__init__()
-        self.is_initialized: bool = False
-        self.used = 0
+        self.is_initialized: bool = True
+        self._cache = cache
+        self.read: tuple[Tensor, Tensor] | None = None
 
-    def update(
-        self,
-        key_states: Float[Tensor, "rows kv new width"],
-        value_states: Float[Tensor, "rows kv new width"],
-        *_args: Any,
-        **_kwargs: Any,
-    ) -> tuple[Tensor, Tensor]:
-        """Keep the prompts' (the first call) or write the rows' new column; return what was given."""
-        if not self.is_initialized:
-            self.prompt_keys, self.prompt_values = key_states, value_states
-            self.is_initialized = True
+    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Hold what a packed line made, to be taken in, or write one column of every row; return what was given."""
+        if self._cache.reading:
+            self.read = (key_states, value_states)
         else:
-            self._keys[..., self.used, :] = self._table.spread(key_states)[..., 0, :]
-            self._values[..., self.used, :] = self._table.spread(value_states)[..., 0, :]
-            self.used += 1
+            at = self._cache.newest
+            self.keys[at], self.values[at] = key_states[:, :, 0], value_states[:, :, 0]
         return key_states, value_states
 
     def get_seq_length(self) -> int:
-        """Columns of a row: its prompt's and its own."""
-        return int(self.prompt_keys.shape[2]) + self.used if self.is_initialized else 0
+        """Nobody counts on it: positions are always given."""
+        return 0
 
-    def own(self, window: int | None) -> tuple[Float[Tensor, "places own width"], Float[Tensor, "places own width"]]:
-        """Filled columns of the rows' own keys and values, the last `window` where there is one.
+    def take(self, layout: PackedLayout, lines: Int[Tensor, " new_rows"], *, first: bool) -> None:
+        """Add the prompts of the line just read, and a row for each of `lines`, the responses it continues."""
+        assert self.read is not None
+        (prompt_keys, keys), (prompt_values, values) = (layout.split(states) for states in self.read)
+        self.read = None
+        new = (prompt_keys, prompt_values, keys.index_select(0, lines), values.index_select(0, lines))
+        self._set(new if first else tuple(_under(held, more) for held, more in zip(self.tensors(), new, strict=True)))
 
-        Places run over prompts, key heads and siblings.
-        """
-        seen = slice(0 if window is None else max(0, self.used - window), self.used)
-        return self._keys.flatten(0, 2)[:, seen], self._values.flatten(0, 2)[:, seen]
+    def keep(self, rows: Int[Tensor, " kept"], prompts: Int[Tensor, " kept_prompts"]) -> None:
+        """Drop the rest."""
+        self._set(tuple(held.index_select(0, at) for held, at in zip(self.tensors(), (prompts, prompts, rows, rows))))
 
-    def reserve(self, table: _Table, capacity: int) -> None:
-        """Make room for the rows' own columns."""
-        _, kv, _, width = self.prompt_keys.shape
-        shape = (table.prompts, kv, table.siblings, capacity)
-        self._table = table
-        self._keys = self.prompt_keys.new_zeros(*shape, width)
-        self._values = self.prompt_values.new_zeros(*shape, self.prompt_values.shape[-1])
+    def widen(self, columns: int) -> None:
+        """Make room for so many columns of the rows' own."""
+        more = (0, 0, 0, columns - self.keys.shape[2])
+        self.keys, self.values = pad(self.keys, more), pad(self.values, more)
 
-    def move(self, table: _Table, rows: Int[Tensor, " kept"], prompts: Int[Tensor, " kept_prompts"]) -> None:
-        """Go to another table that holds these rows and prompts of the present one."""
-        old, used = (self._table, self._keys, self._values), self.used
-        self.prompt_keys, self.prompt_values = self.prompt_keys[prompts], self.prompt_values[prompts]
-        self.reserve(table, self._keys.shape[3])
-        for new, held in ((self._keys, old[1]), (self._values, old[2])):
-            new[..., :used, :] = table.spread(old[0].gather(held[..., :used, :])[rows])
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The prompts' keys and values, the rows' keys and values."""
+        return self.prompt_keys, self.prompt_values, self.keys, self.values
+
+    def _set(self, states: tuple[Tensor, ...]) -> None:
+        self.prompt_keys, self.prompt_values, self.keys, self.values = states
 
 
 class SiblingCache(Cache, Layout):  # type: ignore[misc]
     """A cache of `SiblingLayer`s, and how decoding rows attend to it.
 
-    It is filled by one forward over the prompts, then `share`d out to rows.
+    A packed line is read (`reading` is on), `take`n in, and from then on every forward over all rows adds a token to
+    each, once `extend` has made room for it.
+
+    Attributes:
+        lengths: Tokens that each row has of its own.
+        newest: Where the last of them stands in the rows' table of keys.
     """
 
-    def __init__(self, *, layers: int) -> None:
-        super().__init__(layers=[SiblingLayer() for _ in range(layers)])
+    def __init__(self, *, layers: int, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(layers=[SiblingLayer(self) for _ in range(layers)])
+        self.reading = False
+        self._dtype = dtype
+        nothing = torch.zeros(0, dtype=torch.int64, device=device)
+        self._owners = self._prompt_lengths = self.lengths = self._limits = nothing
+        self._longest, self._even = 0, True
+        self._biases: dict[int, Tensor | None] = {}
 
-    def share(
+    def take(
         self,
-        owners: Int[Tensor, " rows"],
-        visible: Bool[Tensor, "prompts columns"],
+        layout: PackedLayout,
         *,
-        dtype: torch.dtype,
-        capacity: int,
+        owners: Int[Tensor, " new_rows"],
+        lines: Int[Tensor, " new_rows"],
+        prompt_lengths: Int[Tensor, " prompts"],
+        lengths: Int[Tensor, " new_rows"],
+        limits: Int[Tensor, " new_rows"],
     ) -> None:
-        """Give each row the prompt it belongs to.
+        """Take in what was just read.
 
         Args:
-            owners: Each row's prompt, ascending.
-            visible: False where a prompt is padding, on its right.
-            dtype: Type of the attention scores.
-            capacity: Most tokens of a row's own.
+            owners: Each new row's prompt in the line.
+            lines: Each new row's response in the line: what it goes on from.
+            lengths: Tokens of that response.
+            limits: Tokens each row may have of its own in the end.
         """
-        self._bias = as_bias(visible, dtype)[:, None, None]
-        self._lengths = visible.sum(1)
-        self._table = _Table(owners, len(visible))
         for layer in self.layers:
-            layer.reserve(self._table, capacity)
+            layer.take(layout, lines, first=not len(self.lengths))
+        self._owners = torch.cat([self._owners, owners + len(self._prompt_lengths)])
+        self._prompt_lengths = torch.cat([self._prompt_lengths, prompt_lengths])
+        self.lengths = torch.cat([self.lengths, lengths])
+        self._limits = torch.cat([self._limits, limits])
+        self._arrange()
 
-    def pick(self, rows: Int[Tensor, " kept"]) -> None:
-        """Keep these rows, ascending, and the prompts they belong to."""
-        prompts, owners = self._table.owners[rows].unique(return_inverse=True)
-        self._bias, self._lengths = self._bias[prompts], self._lengths[prompts]
-        self._table = _Table(owners, len(prompts))
+    def keep(self, rows: Int[Tensor, " kept"]) -> None:
+        """Keep these rows and the prompts they belong to."""
+        prompts, self._owners = self._owners[rows].unique(return_inverse=True)
         for layer in self.layers:
-            layer.move(self._table, rows, prompts)
+            layer.keep(rows, prompts)
+        self._prompt_lengths = self._prompt_lengths[prompts]
+        self.lengths, self._limits = self.lengths[rows], self._limits[rows]
+        self._arrange()
 
-    def _prompt_bias(self, held: SiblingLayer, window: int | None) -> Float[Tensor, "prompts 1 1 columns"]:
-        """0 where the new token, which stands after its prompt and what its row holds, sees a prompt's column."""
-        columns = self._bias.shape[-1]
-        if window is None or window >= columns + held.used:
-            return self._bias
-        now = self._lengths + held.used - 1
-        seen = now[:, None] - torch.arange(columns, device=now.device) < window
-        return self._bias.masked_fill(~seen[:, None, None], torch.finfo(self._bias.dtype).min)
+    def extend(self) -> None:
+        """Make room for one more token of every row; the next forward writes it."""
+        self.lengths = self.lengths + 1
+        self._longest += 1
+        rows: Any = slice(None) if self._even else torch.arange(len(self.lengths), device=self.lengths.device)
+        self.newest = (rows, slice(None), self._longest - 1 if self._even else self.lengths - 1)
+        self._biases.clear()
+        capacity = self.layers[0].keys.shape[2]
+        if self._longest > capacity:
+            limit = int(self._limits.max())  # an ended row goes beyond it until it is dropped
+            most = limit if self._longest <= limit else self._longest + _COLUMNS
+            for layer in self.layers:
+                layer.widen(min(max(self._longest + _COLUMNS, capacity * 3 // 2), most))
 
     def attend(
         self,
@@ -159,16 +189,42 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
         """Attention of each row's new token to its prompt and to what the row holds."""
         held: SiblingLayer = self.layers[layer]
         rows, heads, _, width = query.shape
-        kv = key.shape[1]
-        keys, values = held.own(window)
-        columns = held.prompt_keys.shape[2]
-        asked = self._table.spread((query * scaling).view(rows, kv, -1, width))
-        prompts, _, siblings, run, _ = asked.shape
-        asked = asked.reshape(prompts, kv, siblings * run, width)
-        on_prompt = asked @ held.prompt_keys.transpose(2, 3) + self._prompt_bias(held, window)
-        on_own = asked.view(-1, run, width) @ keys.transpose(1, 2)
-        scores = torch.cat([on_prompt, on_own.view(prompts, kv, siblings * run, -1)], dim=-1)
+        asked = (query * scaling).view(rows, key.shape[1], -1, width)
+        keys, values = held.keys[:, :, : self._longest], held.values[:, :, : self._longest]
+        on_prompt = self._places.gather(self._places.spread(asked) @ held.prompt_keys.transpose(2, 3))
+        scores = torch.cat([on_prompt, asked @ keys.transpose(2, 3)], dim=-1)
+        bias = self._bias(window)
+        if bias is not None:
+            scores += bias
         weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-        attended = weights[..., :columns] @ held.prompt_values
-        attended += (weights[..., columns:].reshape(-1, run, keys.shape[1]) @ values).view(attended.shape)
-        return self._table.gather(attended.view(prompts, kv, siblings, run, -1)).reshape(rows, 1, heads, -1)
+        columns = held.prompt_keys.shape[2]
+        attended = self._places.gather(self._places.spread(weights[..., :columns]) @ held.prompt_values)
+        attended += weights[..., columns:] @ values
+        return attended.reshape(rows, 1, heads, -1)
+
+    def _arrange(self) -> None:
+        """What follows from which rows there are."""
+        self._places = _Places(self._owners, len(self._prompt_lengths))
+        self._longest = int(self.lengths.max())
+        self._even = bool((self.lengths == self._longest).all())
+        self._biases.clear()
+
+    def _bias(self, window: int | None) -> Float[Tensor, "rows 1 1 columns"] | None:
+        """0 where a row's new token sees a column of its prompt or its own; None where it sees all. Once a step."""
+        columns = self.layers[0].prompt_keys.shape[2]
+        reach = columns + self._longest if window is None else min(window, columns + self._longest)
+        if reach not in self._biases:
+            before = self._prompt_lengths[self._owners][:, None]
+            at = torch.arange(columns + self._longest, device=self.lengths.device)
+            place = torch.where(at < columns, at, before + at - columns)  # in the row, as if nothing were padded
+            filled = torch.where(at < columns, at < before, at - columns < self.lengths[:, None])
+            now = before + self.lengths[:, None] - 1
+            seen = filled & (now - place < reach)
+            self._biases[reach] = None if bool(seen.all()) else as_bias(seen, self._dtype)[:, None, None]
+        return self._biases[reach]
+
+
+def _under(held: Float[Tensor, "held kv columns n"], more: Float[Tensor, "new kv other n"]) -> Tensor:
+    """Both, one under the other, filled up to as many columns."""
+    columns = max(held.shape[2], more.shape[2])
+    return torch.cat([pad(each, (0, 0, 0, columns - each.shape[2])) for each in (held, more)])

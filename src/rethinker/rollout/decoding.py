@@ -1,7 +1,7 @@
-"""How a wave of rows is decoded: on one cache that siblings share, or, where a model cannot share, by whole forwards.
+"""How rows decode together: on one cache that siblings share, or, where a model cannot share, by whole forwards.
 
-A decoder is given requests and rows of them, in order of their requests; it holds what the model remembers, and
-answers each column of tokens with the scores of the next.
+A decoder takes in requests and gives each as many rows as it is told; it holds what the model remembers, and answers
+each column of tokens with the scores of the next. Rows may come and go between any two columns.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from rethinker.interfaces import Request
-from rethinker.models.attention import CausalLayout, padded
+from rethinker.models.packing import pack
 from rethinker.models.vlm import VLM
 from rethinker.rollout.cache import SiblingCache
 
@@ -26,8 +26,8 @@ class Decoder(ABC):
     """Rows that decode together."""
 
     @abstractmethod
-    def start(self) -> Scores:
-        """Read prompts and prefixes."""
+    def admit(self, requests: Sequence[Request], counts: Sequence[int]) -> Scores:
+        """Read prompts and prefixes; their rows, so many of each request, come after those there are."""
 
     @abstractmethod
     def advance(self, token_ids: Int[Tensor, " rows"]) -> Scores:
@@ -35,55 +35,56 @@ class Decoder(ABC):
 
     @abstractmethod
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
-        """Drop all other rows."""
+        """Drop all other rows; one at least is kept."""
 
 
-def decoder(vlm: VLM, requests: Sequence[Request], owners: Sequence[int]) -> Decoder:
-    """The decoder that the model allows.
-
-    Args:
-        owners: Index of each row's request, ascending.
-    """
-    rows = torch.tensor(owners, device=vlm.device)
-    return (SharedDecoder if vlm.shares_prompts else SeparateDecoder)(vlm, requests, rows)
+def decoder(vlm: VLM) -> Decoder:
+    """The decoder that the model allows."""
+    return SharedDecoder(vlm) if vlm.shares_prompts else SeparateDecoder(vlm)
 
 
 class SharedDecoder(Decoder):
-    """Each request is read once, its images too, and its rows go on from that one cache."""
+    """Each prompt is read once with its images, each prefix once after it, and rows go on from that one cache."""
 
-    def __init__(self, vlm: VLM, requests: Sequence[Request], owners: Int[Tensor, " rows"]) -> None:
-        self._vlm, self._requests, self._owners = vlm, requests, owners
-        self._cache = SiblingCache(layers=vlm.text_layers)
+    def __init__(self, vlm: VLM) -> None:
+        self._vlm = vlm
+        self._cache = SiblingCache(layers=vlm.text_layers, dtype=vlm.module.dtype, device=vlm.device)
+        self._next = torch.zeros(0, dtype=torch.int64, device=vlm.device)
 
-    def start(self) -> Scores:
-        """One forward over prompts and prefixes, padded on the right."""
+    def admit(self, requests: Sequence[Request], counts: Sequence[int]) -> Scores:
+        """One forward over a packed line of prompts and prefixes."""
         vlm, device = self._vlm, self._vlm.device
-        prompts = [request.prompt for request in self._requests]
-        lines = [np.concatenate([request.prompt.token_ids, request.prefix]) for request in self._requests]
-        lengths = torch.tensor([len(line) for line in lines], device=device)
-        ids = padded(lines, fill=vlm.pad_id, device=device)
-        placed = [self._positions(request) for request in self._requests]
-        positions = torch.stack([padded(axis, fill=0, device=device) for axis in zip(*placed, strict=True)])
+        prompts = list({id(request.prompt): request.prompt for request in requests}.values())
+        index = {id(prompt): place for place, prompt in enumerate(prompts)}
+        owners = [index[id(request.prompt)] for request in requests]
+        line = pack(vlm, prompts, [request.prefix for request in requests], owners)
+        self._cache.reading = True
         hidden = vlm.hidden(
-            ids,
-            positions=positions,
-            layout=CausalLayout(
-                ids.shape[1],
-                blocks=self._blocks(),
-                dtype=vlm.module.dtype,
-                device=device,
-            ),
-            vision=vlm.vision(prompts),
-            cache=self._cache,
+            line.input_ids, positions=line.positions, layout=line.layout, vision=line.vision, cache=self._cache
         )
-        visible = torch.arange(ids.shape[1], device=device) < lengths[:, None]
-        most = max(request.sampling.max_tokens for request in self._requests)
-        self._cache.share(self._owners, visible, dtype=hidden.dtype, capacity=most)
-        self._next = (positions.amax((0, 2)) + 1)[self._owners]
-        return vlm.logits(hidden[torch.arange(len(ids), device=device), lengths - 1])[self._owners]
+        self._cache.reading = False
+        prompt_lengths = torch.tensor([len(prompt.token_ids) for prompt in prompts], device=device)
+        lengths = torch.tensor([len(request.prefix) for request in requests], device=device)
+        lines = torch.arange(len(requests), device=device).repeat_interleave(torch.tensor(counts, device=device))
+        owned = torch.tensor(owners, device=device)
+        most = torch.tensor([len(request.prefix) + request.sampling.max_tokens for request in requests], device=device)
+        self._cache.take(
+            line.layout,
+            owners=owned[lines],
+            lines=lines,
+            prompt_lengths=prompt_lengths,
+            lengths=lengths[lines],
+            limits=most[lines],
+        )
+        on_prompt = prompt_lengths.cumsum(0) - 1
+        last = torch.where(lengths > 0, on_prompt[-1] + lengths.cumsum(0), on_prompt[owned])
+        starts = torch.tensor([int(vlm.positions(prompt).max()) + 1 for prompt in prompts], device=device)
+        self._next = torch.cat([self._next, (starts[owned] + lengths)[lines]])
+        return vlm.logits(hidden[0, last])[lines]
 
     def advance(self, token_ids: Int[Tensor, " rows"]) -> Scores:
         """One forward over the rows' new tokens."""
+        self._cache.extend()
         hidden = self._vlm.hidden(
             token_ids[:, None],
             positions=self._next.expand(self._vlm.position_axes, -1)[..., None],
@@ -96,51 +97,45 @@ class SharedDecoder(Decoder):
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Drop the other rows' cache, and that of prompts without rows."""
-        self._cache.pick(rows)
+        self._cache.keep(rows)
         self._next = self._next[rows]
-
-    def _positions(self, request: Request) -> Int64[np.ndarray, "axes length"]:
-        """Of prompt ⊕ prefix."""
-        prompt = self._vlm.positions(request.prompt).numpy()
-        after = int(prompt.max()) + 1 + np.arange(len(request.prefix))
-        return np.concatenate([prompt, np.tile(after, (len(prompt), 1))], axis=1)
-
-    def _blocks(self) -> Int[Tensor, "requests length"] | None:
-        """Of prompt ⊕ prefix; no prefix has an image."""
-        blocks = self._vlm.image_blocks([request.prompt for request in self._requests])
-        if blocks is None:
-            return None
-        lines = [
-            np.concatenate([block, np.full(len(request.prefix), -1)])
-            for block, request in zip(blocks, self._requests, strict=True)
-        ]
-        return padded(lines, fill=-1, device=self._vlm.device)
 
 
 class SeparateDecoder(Decoder):
-    """Every column is a whole forward of the model as it is; the rows of a request are one batch, alike in length."""
+    """Every column is a whole forward of the model as it is; rows of one prompt and length are one batch."""
 
-    def __init__(self, vlm: VLM, requests: Sequence[Request], owners: Int[Tensor, " rows"]) -> None:
-        self._vlm, self._requests, self._owners = vlm, requests, owners
-        self._read = [torch.from_numpy(requests[owner].prefix).to(vlm.device) for owner in owners.tolist()]
+    def __init__(self, vlm: VLM) -> None:
+        self._vlm = vlm
+        self._rows: list[tuple[Request, Int[Tensor, " read"]]] = []
 
-    def start(self) -> Scores:
+    def admit(self, requests: Sequence[Request], counts: Sequence[int]) -> Scores:
         """Prompts and prefixes."""
-        return self._scores()
+        new = [
+            (request, torch.from_numpy(request.prefix).to(self._vlm.device))
+            for request, count in zip(requests, counts, strict=True)
+            for _ in range(count)
+        ]
+        self._rows += new
+        return self._scores(new)
 
     def advance(self, token_ids: Int[Tensor, " rows"]) -> Scores:
         """Everything again, one token longer."""
-        self._read = [torch.cat([held, new[None]]) for held, new in zip(self._read, token_ids, strict=True)]
-        return self._scores()
+        self._rows = [
+            (request, torch.cat([read, new[None]])) for (request, read), new in zip(self._rows, token_ids, strict=True)
+        ]
+        return self._scores(self._rows)
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Forget the other rows."""
-        self._read = [self._read[row] for row in rows.tolist()]
-        self._owners = self._owners[rows]
+        self._rows = [self._rows[row] for row in rows.tolist()]
 
-    def _scores(self) -> Scores:
-        parts = []
-        for owner in self._owners.unique().tolist():
-            siblings = torch.stack([self._read[row] for row in (self._owners == owner).nonzero()[:, 0].tolist()])
-            parts.append(self._vlm.separate_scores(self._requests[owner].prompt, siblings)[:, -1])
-        return torch.cat(parts)
+    def _scores(self, rows: Sequence[tuple[Request, Tensor]]) -> Scores:
+        alike: dict[tuple[int, int], list[int]] = {}
+        for place, (request, read) in enumerate(rows):
+            alike.setdefault((id(request.prompt), len(read)), []).append(place)
+        scores = [
+            self._vlm.separate_scores(rows[places[0]][0].prompt, torch.stack([rows[place][1] for place in places]))
+            for places in alike.values()
+        ]
+        order = np.argsort(np.concatenate(list(alike.values())))
+        return torch.cat([part[:, -1] for part in scores])[order.tolist()]

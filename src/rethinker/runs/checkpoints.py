@@ -49,6 +49,8 @@ MAY_DIFFER = frozenset(
         "data.images",
         "model.path",
         "engine.max_rows",
+        "engine.cache_bytes",
+        "engine.read_tokens",
         "learner.micro_batch_tokens",
         "model.gradient_checkpointing",
     }

@@ -8,6 +8,7 @@ there alone, and gathered again. A layer that slides a window counts the tokens 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,17 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from rethinker.models.attention import CausalLayout, Layout, as_bias, padded
+from rethinker.models.pixels import Pixels
+from rethinker.models.vlm import VLM
+from rethinker.types import Prompt
 
 
-class _Table:
+class Table:
     """Rows of unequal length laid end to end, and the same rows padded on the right to the longest."""
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        sizes = np.array(lengths)
-        self.rows, self.width = len(sizes), int(sizes.max())
+        sizes = np.array(lengths, dtype=np.int64)
+        self.rows, self.width = len(sizes), int(sizes.max(initial=0))
         filled = np.arange(self.width) < sizes[:, None]
         line = np.zeros(filled.shape, dtype=np.int64)  # padding repeats the first token; no query sees it
         line[filled] = np.arange(sizes.sum())
@@ -84,9 +88,9 @@ class PackedLayout(Layout):
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self._prompts, self._responses = _Table(prompts, device), _Table(responses, device)
-        self._owners = torch.tensor(owners, device=device)
-        self._cut, self._longest = int(sum(prompts)), max(prompts) + max(responses)
+        self._prompts, self._responses = Table(prompts, device), Table(responses, device)
+        self._owners = torch.tensor(owners, dtype=torch.int64, device=device)
+        self._cut, self._longest = int(sum(prompts)), self._prompts.width + self._responses.width
         self._dtype, self._device = dtype, device
         self._causal = CausalLayout(
             self._prompts.width,
@@ -133,9 +137,11 @@ class PackedLayout(Layout):
     ) -> Float[Tensor, "1 tokens heads width"]:
         """Two attentions: prompts are causal; a response has its prompt's keys before its own."""
         (prompt_q, response_q), (prompt_k, response_k), (prompt_v, response_v) = (
-            self._split(states) for states in (query, key, value)
+            self.split(states) for states in (query, key, value)
         )
         prompts = self._causal.attend(layer, prompt_q, prompt_k, prompt_v, scaling=scaling, window=window)
+        if not self._responses.width:
+            return self._prompts.gather(prompts)[None]
         responses = scaled_dot_product_attention(
             response_q,
             torch.cat([prompt_k.index_select(0, self._owners), response_k], dim=2),
@@ -146,7 +152,68 @@ class PackedLayout(Layout):
         )
         return torch.cat([self._prompts.gather(prompts), self._responses.gather(responses.transpose(1, 2))])[None]
 
-    def _split(self, states: Float[Tensor, "1 heads tokens width"]) -> tuple[Tensor, Tensor]:
+    def split(self, states: Float[Tensor, "1 heads tokens width"]) -> tuple[Tensor, Tensor]:
         """Prompts and responses as tables, (rows, heads, columns, width) each."""
         prompts, responses = states[0].transpose(0, 1).split([self._cut, states.shape[2] - self._cut])
         return self._prompts.spread(prompts).transpose(1, 2), self._responses.spread(responses).transpose(1, 2)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Line:
+    """What a packed forward reads, on the device: prompts, then responses, as a batch of one.
+
+    Attributes:
+        layout: Who sees whom.
+        vision: Pixel tensors of the prompts' images, in order.
+        sources: Index in the line of the position that predicts each response token.
+    """
+
+    prompts: tuple[Prompt, ...]
+    input_ids: Int[Tensor, "1 length"]
+    positions: Int[Tensor, "axes 1 length"]
+    layout: PackedLayout
+    vision: Pixels
+    sources: Int[Tensor, " tokens"]
+
+
+Ids = Int64[np.ndarray, " tokens"]
+
+
+def pack(vlm: VLM, prompts: Sequence[Prompt], responses: Sequence[Ids], owners: Sequence[int]) -> Line:
+    """Lay prompts and responses end to end; a response goes on where its prompt's positions end.
+
+    Args:
+        owners: Index of each response's prompt.
+    """
+    device = vlm.device
+    placed = [vlm.positions(prompt).numpy() for prompt in prompts]
+    starts = [int(positions.max()) + 1 for positions in placed]
+    axes = vlm.position_axes
+    after = [np.tile(starts[owner] + np.arange(len(ids)), (axes, 1)) for owner, ids in zip(owners, responses)]
+    ids = np.concatenate([*(prompt.token_ids for prompt in prompts), *responses])
+    return Line(
+        prompts=tuple(prompts),
+        input_ids=torch.from_numpy(ids)[None].to(device),
+        positions=torch.from_numpy(np.concatenate([*placed, *after], axis=1))[:, None].to(device),
+        layout=PackedLayout(
+            [len(prompt.token_ids) for prompt in prompts],
+            [len(ids) for ids in responses],
+            owners,
+            blocks=vlm.image_blocks(prompts),
+            dtype=vlm.module.dtype,
+            device=device,
+        ),
+        vision=vlm.vision(prompts),
+        sources=torch.from_numpy(_sources(prompts, responses, owners)).to(device),
+    )
+
+
+def _sources(prompts: Sequence[Prompt], responses: Sequence[Ids], owners: Sequence[int]) -> Ids:
+    """The first token of a response is predicted at its prompt's last token, each other one at the token before it."""
+    last_of_prompt = np.cumsum([len(prompt.token_ids) for prompt in prompts]) - 1
+    lengths = np.array([len(ids) for ids in responses], dtype=np.int64)
+    held = lengths > 0
+    firsts = (np.cumsum(lengths) - lengths)[held]
+    sources = last_of_prompt[-1] + np.arange(lengths.sum())
+    sources[firsts] = last_of_prompt[np.array(owners, dtype=np.int64)[held]]
+    return sources
