@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
-from rethinker.models.packing import PackedLayout
+from rethinker.models.attention import PackedLayout
+from rethinker.models.tables import TableLayout
 from rethinker.models.vlm import VLM
 from rethinker.types import Experience, Prompt
 
@@ -144,7 +145,7 @@ def collate(packed: Sequence[Row], vlm: VLM, *, policy_version: int) -> Batch:
             device
         ),
         positions=torch.from_numpy(np.concatenate([*placed, *after], axis=1))[:, None].to(device),
-        layout=PackedLayout(
+        layout=TableLayout(
             [len(prompt.token_ids) for prompt in prompts],
             [len(ids) for ids in responses],
             owners,

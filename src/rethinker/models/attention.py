@@ -49,6 +49,23 @@ class Layout(ABC):
         """
 
 
+class PackedLayout(Layout):
+    """Of a packed line (`packing.Line`): prompts are causal, a response sees its prompt and itself, never a sibling.
+
+    A layer that slides a window counts the tokens of prompt and response together.
+    """
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """Places that attention computes."""
+
+    @property
+    @abstractmethod
+    def padding(self) -> int:
+        """Those of them that hold no token."""
+
+
 class CausalLayout(Layout):
     """Rows padded on the right, where each token sees itself and those before it.
 

@@ -16,7 +16,6 @@ from torch.nn.functional import pad
 from transformers.cache_utils import Cache, DynamicLayer
 
 from rethinker.models.attention import Layout, as_bias
-from rethinker.models.packing import PackedLayout
 
 _COLUMNS = 32
 """A row's own columns are made so many at a time at least, or half as many again as there are."""
@@ -82,12 +81,13 @@ class SiblingLayer(DynamicLayer):  # type: ignore[misc]
         """Nobody counts on it: positions are always given."""
         return 0
 
-    def take(self, layout: PackedLayout, lines: Int[Tensor, " new_rows"], *, first: bool) -> None:
-        """Add the prompts of the line just read, and a row for each of `lines`, the responses it continues."""
+    def take(
+        self, prompts: Int[Tensor, "prompts columns"], rows: Int[Tensor, "new_rows columns"], *, first: bool
+    ) -> None:
+        """Add what was just read, given where each prompt stands in the line, and what each new row goes on from."""
         assert self.read is not None
-        (prompt_keys, keys), (prompt_values, values) = (layout.split(states) for states in self.read)
+        new = tuple(states[0][:, at].transpose(0, 1) for at in (prompts, rows) for states in self.read)
         self.read = None
-        new = (prompt_keys, prompt_values, keys.index_select(0, lines), values.index_select(0, lines))
         self._set(new if first else tuple(_under(held, more) for held, more in zip(self.tensors(), new, strict=True)))
 
     def keep(self, rows: Int[Tensor, " kept"], prompts: Int[Tensor, " kept_prompts"]) -> None:
@@ -129,12 +129,11 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
 
     def take(
         self,
-        layout: PackedLayout,
         *,
         owners: Int[Tensor, " new_rows"],
         lines: Int[Tensor, " new_rows"],
         prompt_lengths: Int[Tensor, " prompts"],
-        lengths: Int[Tensor, " new_rows"],
+        response_lengths: Int[Tensor, " responses"],
         limits: Int[Tensor, " new_rows"],
     ) -> None:
         """Take in what was just read.
@@ -142,11 +141,16 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
         Args:
             owners: Each new row's prompt in the line.
             lines: Each new row's response in the line: what it goes on from.
-            lengths: Tokens of that response.
+            prompt_lengths: Tokens of each prompt of the line.
+            response_lengths: Tokens of each response of the line.
             limits: Tokens each row may have of its own in the end.
         """
+        starts = prompt_lengths.cumsum(0) - prompt_lengths
+        after = prompt_lengths.sum() + response_lengths.cumsum(0) - response_lengths
+        prompts, responses = _places(starts, prompt_lengths), _places(after, response_lengths)
         for layer in self.layers:
-            layer.take(layout, lines, first=not len(self.lengths))
+            layer.take(prompts, responses[lines], first=not len(self.lengths))
+        lengths = response_lengths[lines]
         self._owners = torch.cat([self._owners, owners + len(self._prompt_lengths)])
         self._prompt_lengths = torch.cat([self._prompt_lengths, prompt_lengths])
         self.lengths = torch.cat([self.lengths, lengths])
@@ -222,6 +226,12 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
             seen = filled & (now - place < reach)
             self._biases[reach] = None if bool(seen.all()) else as_bias(seen, self._dtype)[:, None, None]
         return self._biases[reach]
+
+
+def _places(starts: Int[Tensor, " rows"], lengths: Int[Tensor, " rows"]) -> Int[Tensor, "rows columns"]:
+    """Where each row's tokens stand in a line, filled up to the longest with token 0."""
+    columns = torch.arange(int(lengths.max()), device=lengths.device)
+    return torch.where(columns < lengths[:, None], starts[:, None] + columns, 0)
 
 
 def _under(held: Float[Tensor, "held kv columns n"], more: Float[Tensor, "new kv other n"]) -> Tensor:

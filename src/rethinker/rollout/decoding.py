@@ -69,11 +69,10 @@ class SharedDecoder(Decoder):
         owned = torch.tensor(owners, device=device)
         most = torch.tensor([len(request.prefix) + request.sampling.max_tokens for request in requests], device=device)
         self._cache.take(
-            line.layout,
             owners=owned[lines],
             lines=lines,
             prompt_lengths=prompt_lengths,
-            lengths=lengths[lines],
+            response_lengths=lengths,
             limits=most[lines],
         )
         on_prompt = prompt_lengths.cumsum(0) - 1
