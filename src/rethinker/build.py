@@ -284,6 +284,8 @@ def _learner(config: Config, vlm: VLM) -> PolicyLearner:
             betas=learner.betas,
             weight_decay=learner.weight_decay,
             grad_clip=learner.grad_clip,
+            optimizer=learner.optimizer,
+            master_weights=learner.master_weights,
             max_nonfinite=learner.max_nonfinite,
             micro_batch_tokens=learner.micro_batch_tokens,
             share_prompts=learner.share_prompts,

@@ -236,6 +236,10 @@ class LearnerConfig(Section):
     """AdamW's decay."""
     grad_clip: Positive = 1.0
     """Largest gradient norm."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """`adamw` is torch's fused AdamW; `adamw_8bit` keeps its moments in 8 bits (needs bitsandbytes)."""
+    master_weights: bool = True
+    """Keep float32 copies of bfloat16 weights: without them steps as small as 1e-6 are rounded away."""
     max_nonfinite: Count = 10
     """The run stops after so many steps in a row with a loss or gradient that is not finite."""
     micro_batch_tokens: Count = 16_384

@@ -16,10 +16,11 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from rethinker.algo.objectives import PolicyTerm, clipped_surrogate, imitation, k3, weighted_mean
-from rethinker.errors import CheckpointError, RethinkerError
+from rethinker.errors import RethinkerError
 from rethinker.interfaces import Learner
 from rethinker.learner.collate import Batch, Row, collate, split
 from rethinker.learner.logprobs import token_logprobs
+from rethinker.learner.optimizer import Kind, Optimizer
 from rethinker.learner.schedule import lr_at
 from rethinker.models.adapters import has_adapter, merged_weights, without_adapter
 from rethinker.models.vlm import VLM
@@ -48,6 +49,8 @@ class Optimisation:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     grad_clip: float = 1.0
+    optimizer: Kind = "adamw"
+    master_weights: bool = True
     max_nonfinite: int = 10
     micro_batch_tokens: int = 16_384
     share_prompts: bool = True
@@ -105,13 +108,12 @@ class PolicyLearner(Learner):
         self._gap: tuple[float, float] | None = None
         self._gaps: list[Tensor] = []
         self._nonfinite_in_a_row = 0
-        self._trained = {name: w for name, w in vlm.module.named_parameters() if w.requires_grad}
-        self._optimizer = torch.optim.AdamW(
-            list(self._trained.values()),
-            lr=optimisation.lr,
+        self._optimizer = Optimizer(
+            {name: weight for name, weight in vlm.module.named_parameters() if weight.requires_grad},
+            kind=optimisation.optimizer,
             betas=optimisation.betas,
             weight_decay=optimisation.weight_decay,
-            fused=True,
+            masters=optimisation.master_weights,
         )
 
     def policy_synced(self, version: int) -> None:
@@ -129,16 +131,15 @@ class PolicyLearner(Learner):
             RethinkerError: too many updates in a row were not finite.
         """
         self.step += 1
-        lr = self._set_lr()
         totals = _Totals(
             rl=sum(float(e.rl.sum(dtype=np.float64)) for e in chosen),
             imitation=sum(float(e.imitation.sum(dtype=np.float64)) for e in chosen),
         )
         self.vlm.module.train()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         metrics = merge(_NOTHING, *(self._accumulate(micro, totals) for micro in self._split(chosen)))
-        norm = float(torch.nn.utils.clip_grad_norm_(self._trained.values(), self.optimisation.grad_clip))
-        metrics["policy/lr"] = Mean(sum=lr)
+        norm = self._optimizer.clip(self.optimisation.grad_clip)
+        metrics["policy/lr"] = Mean(sum=self._lr())
         metrics["policy/grad_norm"] = Mean(sum=norm)
         finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in _LOSSES if name in metrics)
         metrics["policy/skipped"] = Mean(sum=float(not self._stepped(finite=finite, empty=not chosen)))
@@ -187,19 +188,16 @@ class PolicyLearner(Learner):
         with torch.no_grad(), without_adapter(self.reference.module):
             return token_logprobs(self.reference, batch)[0]
 
-    def _set_lr(self) -> float:
+    def _lr(self) -> float:
         settings = self.optimisation
-        lr = lr_at(self.step, peak=settings.lr, steps=settings.steps, warmup=settings.warmup, final=settings.final_lr)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        return lr
+        return lr_at(self.step, peak=settings.lr, steps=settings.steps, warmup=settings.warmup, final=settings.final_lr)
 
     def _stepped(self, *, finite: bool, empty: bool) -> bool:
         """Step the optimiser if the update is usable; say whether it was."""
         if empty:
             return False
         if finite:
-            self._optimizer.step()
+            self._optimizer.step(self._lr())
             self._fresh = False
             self._nonfinite_in_a_row = 0
             return True
@@ -242,19 +240,17 @@ class PolicyLearner(Learner):
         return merged_weights(self.vlm.module)
 
     def state_dict(self) -> State:
-        """Trained weights, AdamW's moments by weight name, and where the schedule and the gap stand.
+        """Trained weights, their masters and moments by name, and where the schedule and the gap stand.
 
         Frozen weights are not in it: they are still what the model was loaded with.
         """
-        moments = self._optimizer.state
         return {
             "step": self.step,
             "policy_version": self._policy_version,
             "fresh": self._fresh,
             "gap": self._gap,
             "nonfinite_in_a_row": self._nonfinite_in_a_row,
-            "weights": {name: weight.detach() for name, weight in self._trained.items()},
-            "moments": {name: dict(moments[w]) for name, w in self._trained.items() if w in moments},
+            **self._optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -263,19 +259,7 @@ class PolicyLearner(Learner):
         Raises:
             CheckpointError: the weights' names are not those trained here.
         """
-        if state["weights"].keys() != self._trained.keys():
-            odd = sorted(state["weights"].keys() ^ self._trained.keys())
-            raise CheckpointError(
-                f"the checkpoint is of another model, or other parts of it were trained: {len(odd)} weights differ, "
-                f"first {odd[:3]}"
-            )
-        with torch.no_grad():
-            for name, weight in self._trained.items():
-                weight.copy_(state["weights"][name])
-        for name, moments in state["moments"].items():
-            weight = self._trained[name]
-            # The step count too: fused AdamW keeps it beside the weight.
-            self._optimizer.state[weight] = {key: value.to(weight.device, copy=True) for key, value in moments.items()}
+        self._optimizer.load_state_dict(state)
         self.step = int(state["step"])
         self._policy_version = int(state["policy_version"])
         self._fresh = bool(state["fresh"])
