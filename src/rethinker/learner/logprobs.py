@@ -6,6 +6,8 @@ held; with a small vocabulary everything fits one chunk and nothing is recompute
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -48,7 +50,24 @@ def _picked(
     scores: Float[Tensor, "tokens vocabulary"], targets: Int[Tensor, " tokens"]
 ) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
     """The targets' log-probabilities and the distributions' entropies."""
-    logprobs = torch.log_softmax(scores, dim=-1)
-    with torch.no_grad():
-        entropy = -(logprobs.exp() * logprobs).sum(-1)
-    return logprobs.gather(-1, targets[:, None])[:, 0], entropy
+    logprobs, entropy = _Picked.apply(scores, targets)
+    return logprobs, entropy
+
+
+class _Picked(torch.autograd.Function):
+    """Holds one table of probabilities for the backward pass, where autograd would hold three."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        logprobs = torch.log_softmax(scores, dim=-1)
+        probabilities = logprobs.exp()
+        entropy = -torch.linalg.vecdot(probabilities, logprobs)
+        ctx.save_for_backward(probabilities, targets)
+        ctx.mark_non_differentiable(entropy)
+        return logprobs.gather(-1, targets[:, None])[:, 0], entropy
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _entropy: Tensor) -> tuple[Tensor, None]:
+        probabilities, targets = ctx.saved_tensors
+        found = probabilities * -gradient[:, None]
+        return found.scatter_add_(-1, targets[:, None], gradient[:, None]), None
