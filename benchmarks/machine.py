@@ -9,6 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
+import torch
+
+from rethinker.cores import usable_cores
 
 PACKAGES = ("rethinker", "torch", "transformers", "trl", "accelerate", "vllm")
 
@@ -18,7 +21,8 @@ def record() -> dict[str, object]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
+        "gpu": gpu_model(),
+        "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": os.getloadavg()[0],
         "system": platform.platform(),
@@ -31,6 +35,11 @@ def cpu_model() -> str:
     """The processor's name as the kernel gives it."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def gpu_model() -> str | None:
+    """The first GPU's name, None without one."""
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
 
 
 def installed(name: str) -> str | None:

@@ -12,8 +12,9 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -57,6 +58,29 @@ def measure(*, threads: int | None = None, repeats: int = REPEATS) -> Yardstick:
         return Yardstick(matmul_s=_median(products, repeats) / PRODUCTS, python_s=_median(_loop, repeats))
     finally:
         torch.set_num_threads(before)
+
+
+def matrix_rate(
+    shapes: Sequence[tuple[int, int, int]], *, device: str = "cpu", dtype: torch.dtype = torch.float32, repeats: int = 5
+) -> float:
+    """Operations a second of matrix products, those of each shape in proportion to their work.
+
+    Args:
+        shapes: (rows, inner, columns) of each product.
+    """
+    seconds = operations = 0.0
+    for rows, inner, columns in shapes:
+        left = torch.ones(rows, inner, device=device, dtype=dtype)
+        right = torch.ones(inner, columns, device=device, dtype=dtype)
+        seconds += _median(partial(_product, left, right), repeats)
+        operations += 2 * rows * inner * columns
+    return operations / seconds
+
+
+def _product(left: torch.Tensor, right: torch.Tensor) -> None:
+    torch.mm(left, right)
+    if left.is_cuda:
+        torch.cuda.synchronize()
 
 
 def _loop() -> int:
