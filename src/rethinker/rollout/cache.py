@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache, DynamicLayer
 
 from rethinker.models.attention import Layout, as_bias
+
+_EVERYWHERE = 2**30
+"""A window that nothing reaches beyond."""
 
 _COLUMNS = 32
 """A row's own columns are made so many at a time at least, or half as many again as there are."""
@@ -125,7 +128,7 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
         nothing = torch.zeros(0, dtype=torch.int64, device=device)
         self._owners = self._prompt_lengths = self.lengths = self._limits = nothing
         self._longest, self._even = 0, True
-        self._biases: dict[int, Tensor | None] = {}
+        self._biases: dict[int, tuple[Tensor | None, Tensor | None]] = {}
 
     def take(
         self,
@@ -196,11 +199,11 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
         asked = (query * scaling).view(rows, key.shape[1], -1, width)
         keys, values = held.keys[:, :, : self._longest], held.values[:, :, : self._longest]
         on_prompt = self._places.gather(self._places.spread(asked) @ held.prompt_keys.transpose(2, 3))
-        scores = torch.cat([on_prompt, asked @ keys.transpose(2, 3)], dim=-1)
-        bias = self._bias(window)
-        if bias is not None:
-            scores += bias
-        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+        on_own = asked @ keys.transpose(2, 3)
+        for scores, bias in zip((on_prompt, on_own), self._bias(window), strict=True):
+            if bias is not None:
+                scores += bias
+        weights = torch.softmax(torch.cat([on_prompt, on_own], dim=-1), dim=-1, dtype=torch.float32).to(query.dtype)
         columns = held.prompt_keys.shape[2]
         attended = self._places.gather(self._places.spread(weights[..., :columns]) @ held.prompt_values)
         attended += weights[..., columns:] @ values
@@ -213,19 +216,21 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
         self._even = bool((self.lengths == self._longest).all())
         self._biases.clear()
 
-    def _bias(self, window: int | None) -> Float[Tensor, "rows 1 1 columns"] | None:
-        """0 where a row's new token sees a column of its prompt or its own; None where it sees all. Once a step."""
+    def _bias(self, window: int | None) -> tuple[Tensor | None, Tensor | None]:
+        """0 where a row's new token sees a column of its prompt, and of its own; None where it sees all. Per step."""
         columns = self.layers[0].prompt_keys.shape[2]
-        reach = columns + self._longest if window is None else min(window, columns + self._longest)
+        reach = _EVERYWHERE if window is None or window >= columns + self._longest else window
         if reach not in self._biases:
-            before = self._prompt_lengths[self._owners][:, None]
-            at = torch.arange(columns + self._longest, device=self.lengths.device)
-            place = torch.where(at < columns, at, before + at - columns)  # in the row, as if nothing were padded
-            filled = torch.where(at < columns, at < before, at - columns < self.lengths[:, None])
-            now = before + self.lengths[:, None] - 1
-            seen = filled & (now - place < reach)
-            self._biases[reach] = None if bool(seen.all()) else as_bias(seen, self._dtype)[:, None, None]
+            before, own = self._prompt_lengths[self._owners][:, None], self.lengths[:, None]
+            on_prompt, on_own = (torch.arange(width, device=own.device) for width in (columns, self._longest))
+            self._biases[reach] = (
+                self._as_bias((on_prompt < before) & (before + own - 1 - on_prompt < reach)),
+                self._as_bias((on_own < own) & (own - 1 - on_own < reach)),
+            )
         return self._biases[reach]
+
+    def _as_bias(self, seen: Bool[Tensor, "rows columns"]) -> Tensor | None:
+        return None if bool(seen.all()) else as_bias(seen, self._dtype)[:, None, None]
 
 
 def _places(starts: Int[Tensor, " rows"], lengths: Int[Tensor, " rows"]) -> Int[Tensor, "rows columns"]:

@@ -131,7 +131,8 @@ class TorchEngine(RolloutEngine):
     @torch.inference_mode()
     def step(self) -> list[Completion]:
         """Sample one token for every row, after waiting requests have taken free places."""
-        self.vlm.module.eval()
+        if self.vlm.module.training:  # asked first: to set it walks the whole module
+            self.vlm.module.eval()
         self._turn_over()
         rows = self._rows
         if rows is None:
@@ -225,11 +226,12 @@ def _last(rows: _Rows) -> Int[Tensor, " rows"]:
 
 def _alike(owners: Sequence[Owner]) -> list[tuple[Sampling, slice | list[int]]]:
     """Rows by their sampling settings."""
+    first = owners[0][0].sampling
+    if all(request.sampling is first for request, _ in owners):
+        return [(first, slice(None))]
     settings: dict[Sampling, list[int]] = {}
     for row, (request, _) in enumerate(owners):
         settings.setdefault(request.sampling, []).append(row)
-    if len(settings) == 1:
-        return [(next(iter(settings)), slice(None))]
     return list(settings.items())
 
 
