@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from rethinker.algo.objectives import PolicyTerm, clipped_surrogate, imitation, k3, weighted_mean
+from rethinker.allocator import keep_freed_memory
 from rethinker.errors import RethinkerError
 from rethinker.interfaces import Learner
 from rethinker.learner.collate import Batch, Row, collate, split
@@ -98,6 +99,8 @@ class PolicyLearner(Learner):
             raise ValueError(f"kl_coefficient={objective.kl_coefficient} needs a reference model")
         if reference is vlm and not has_adapter(vlm.module):
             raise ValueError("the policy can be its own reference only with an adapter that can be left out")
+        if vlm.device.type == "cpu":
+            keep_freed_memory()
         self.vlm = vlm
         self.objective = objective
         self.optimisation = optimisation

@@ -18,7 +18,6 @@ from transformers import (
     AutoTokenizer,
 )
 
-from rethinker.allocator import keep_freed_memory
 from rethinker.errors import ModelError
 from rethinker.models.tiny import TINY_FOLDER
 from rethinker.models.vlm import VLM
@@ -64,8 +63,6 @@ def load(
         ) from error
     if not text_only:
         _refuse_unknown_bounds(processor, pixels)
-    if torch.device(device).type == "cpu":
-        keep_freed_memory()
     return VLM(module.to(device), processor)
 
 
