@@ -52,13 +52,14 @@ class InlineScorer(Scorer):
 
 
 def learner(vlm: VLM, work: Work) -> PolicyLearner:
-    """Our learner, set for this work."""
+    """Our learner, set for this work; like trl's it keeps weights, gradients and moments in the model's own type."""
     settings = Optimisation(
         steps=work.steps,
         lr=trl_arm.LEARNING_RATE,
         warmup=0,
         final_lr=1,
         micro_batch_tokens=work.micro_batch_tokens,
+        master_weights=False,
     )
     objective = Objective(clip_low=trl_arm.CLIP_LOW, clip_high=trl_arm.CLIP_HIGH)
     return PolicyLearner(vlm, objective=objective, optimisation=settings)

@@ -45,14 +45,14 @@ LEARNER = Work(
     dtype="bfloat16", prompts=8, group=8, prompt_tokens=1200, image_tokens=1024, least=500, most=500, given=True
 )
 ENGINE = replace(LEARNER, least=60, given=False)
-AT_ONCE = {
+AT_ONCE: dict[str, list[dict[str, Any]]] = {
     "ours": [{"micro_batch_tokens": tokens} for tokens in (32_768, 16_384, 8_192)],
     "trl": [{"rows": rows} for rows in (16, 8, 4, 2)],
 }
 """What may pass each learner at once."""
 
 TOY = {"model": "toy", "dtype": "float32", "prompts": 2, "group": 2, "prompt_tokens": 64, "image_tokens": 16}
-TOY_AT_ONCE: dict[str, list[dict[str, int]]] = {"ours": [{"micro_batch_tokens": 4096}], "trl": [{"rows": 2}]}
+TOY_AT_ONCE: dict[str, list[dict[str, Any]]] = {"ours": [{"micro_batch_tokens": 4096}], "trl": [{"rows": 2}]}
 
 COLUMNS = (
     reporting.Column(head="model", key="model"),
@@ -111,7 +111,7 @@ def said(work: Work, arm: str) -> str:
 
 def fastest(arm: str, work: Work, arguments: Namespace) -> Run | None:
     """Try an arm's settings, without recomputation first; None where nothing fits."""
-    settings = (TOY_AT_ONCE if arguments.quick else AT_ONCE)[arm]
+    settings: list[dict[str, Any]] = (TOY_AT_ONCE if arguments.quick else AT_ONCE)[arm]
     tried: dict[str, float | None] = {}
     runs = []
     for checkpointing in (False, True):

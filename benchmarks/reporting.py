@@ -122,11 +122,14 @@ def draw(charts: Sequence[Bars | Lines], target: Path | None) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    widest = max(len(chart.places) for chart in charts) if all(isinstance(c, Bars) for c in charts) else 0
+    widest = max((len(chart.places) for chart in charts if isinstance(chart, Bars)), default=0)
     figure = Figure(figsize=(max(7.0, 1.15 * widest), 3.1 * len(charts)), dpi=140, layout="constrained")
     FigureCanvasAgg(figure)
     for axes, chart in zip(figure.subplots(len(charts), 1, squeeze=False)[:, 0], charts, strict=True):
-        (_bars if isinstance(chart, Bars) else _lines)(axes, chart)
+        if isinstance(chart, Bars):
+            _bars(axes, chart)
+        else:
+            _lines(axes, chart)
         _finish(axes, chart)
     figure.savefig(target, metadata={"Software": None})
 
@@ -155,10 +158,10 @@ def _lines(axes: Any, chart: Lines) -> None:
 def _finish(axes: Any, chart: Bars | Lines) -> None:
     axes.set_title(chart.title, loc="left", fontsize=11)
     axes.set_ylabel(chart.unit, color=INK, fontsize=9)
-    axes.set_ylim(0, axes.get_ylim()[1] * (1.08 if isinstance(chart, Bars) and chart.notes else 1))
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, labelsize=8, length=0)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
