@@ -89,7 +89,7 @@ class SiblingLayer(DynamicLayer):  # type: ignore[misc]
     ) -> None:
         """Add what was just read, given where each prompt stands in the line, and what each new row goes on from."""
         assert self.read is not None
-        new = tuple(states[0][:, at].transpose(0, 1) for at in (prompts, rows) for states in self.read)
+        new = tuple(states[0][:, at].transpose(0, 1).contiguous() for at in (prompts, rows) for states in self.read)
         self.read = None
         self._set(new if first else tuple(_under(held, more) for held, more in zip(self.tensors(), new, strict=True)))
 
