@@ -17,11 +17,14 @@ class LivePeak(TorchDispatchMode):
 
     Args:
         held: Tensors that are alive from the start.
+        elsewhere: Tensors that are not counted: on a machine with a GPU they would not lie in its memory.
     """
 
-    def __init__(self, held: Iterable[Tensor]) -> None:
+    def __init__(self, held: Iterable[Tensor], *, elsewhere: Iterable[Tensor] = ()) -> None:
         super().__init__()
         self.peak = self._live = 0
+        self._elsewhere = list(elsewhere)  # held, so that no other storage gets their address
+        self._uncounted = {tensor.untyped_storage()._cdata for tensor in self._elsewhere}
         self._seen: dict[int, weakref.ref[UntypedStorage]] = {}
         for tensor in held:
             self._count(tensor)
@@ -29,6 +32,10 @@ class LivePeak(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        with self:  # without gradients torch hands over operations that are made of others: what those make counts too
+            inside = function.decompose(*args, **(kwargs or {}))
+        if inside is not NotImplemented:
+            return inside
         made = function(*args, **(kwargs or {}))
         for value in tree_iter((args, kwargs, made)):
             if isinstance(value, Tensor):
@@ -48,7 +55,7 @@ class LivePeak(TorchDispatchMode):
     def _count(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
-        if key in self._seen or tensor.device.type == "meta":
+        if key in self._seen or key in self._uncounted or tensor.device.type == "meta":
             return
         size = storage.nbytes()
         self._live += size

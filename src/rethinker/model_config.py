@@ -66,3 +66,12 @@ class ModelConfig(Section):
                 "model.adapter.kind=lora"
             )
         return self
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        if self.max_pixels and self.min_pixels > self.max_pixels:
+            raise ValueError(
+                f"model.min_pixels={self.min_pixels} is more than model.max_pixels={self.max_pixels}; lower the one or "
+                "raise the other"
+            )
+        return self

@@ -1,4 +1,4 @@
-"""Two processes with a sharded vision tower, where one has images and the other has none; started by its test."""
+"""Two processes with a sharded vision tower, where one has images, or none has; started by its test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "Qwen3-VL"  # its vision tower reaches into several layers
 
 
 def run(rank: int, folder: str) -> None:
-    """Compare with one process on the joint batch, for images on either rank; write the largest difference."""
+    """Compare with one process on the joint batch, for images on either rank and on none; write the largest gap."""
     torch.set_num_threads(1)
     store = Path(folder) / "store"
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
@@ -33,7 +33,7 @@ def run(rank: int, folder: str) -> None:
     for block in (*tower.blocks, tower.merger, *tower.deepstack_merger_list, *module.model.language_model.layers):
         fully_shard(block, mesh=mesh)
     gap = 0.0
-    for with_images in (0, 1):
+    for with_images in (0, 1, None):
         batches = [chosen(whole, "several" if at == with_images else "told") for at in range(2)]
         gap = max(gap, gradient_gap(joint(vlm, batches[rank]), joint(whole, [*batches[0], *batches[1]])))
     (Path(folder) / str(rank)).write_text(str(gap), encoding="utf-8")

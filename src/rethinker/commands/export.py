@@ -11,7 +11,7 @@ from rethinker.build import build_vlm
 from rethinker.commands.train import quieten
 from rethinker.config import Config
 from rethinker.config_files import load
-from rethinker.errors import RunFolderError
+from rethinker.errors import ModelError, RunFolderError
 from rethinker.models import adapters
 from rethinker.runs.checkpoints import chosen_checkpoint, verified
 from rethinker.runs.files import new_folder
@@ -46,8 +46,15 @@ def export(run: Path, target: Path, *, merge: bool, which: str) -> None:
 
 
 def _merge(config: Config, adapter: Path, folder: Path) -> None:
+    """On the base that the adapter names: the run's `model.path` may be relative to where it was started."""
     quieten()
-    vlm = build_vlm(config.model_copy(update={"device": "cpu"}))
+    model = config.model
+    if model.path != "tiny":
+        base = adapters.base_of(adapter)
+        if Path(base).is_absolute() and not Path(base).is_dir():
+            raise ModelError(f"the adapter's base is no longer at {base}; put it, or a link to it, back there")
+        model = model.model_copy(update={"path": base})
+    vlm = build_vlm(config.model_copy(update={"device": "cpu", "model": model}))
     adapters.load_adapter(vlm.module, adapter)
     adapters.save_merged(vlm.module, folder)
     vlm.processor.save_pretrained(folder)

@@ -180,7 +180,8 @@ class PolicyLearner(Learner):
             kl = weighted_mean(divergence, batch.rl, total=totals.rl)
             loss = loss + self.objective.kl_coefficient * kl
             metrics["policy/kl"] = Mean(sum=float(kl.detach()) * totals.rl, count=float(batch.rl.sum()))
-        loss.backward()
+        if loss.requires_grad:  # else nothing that is trained took part: text alone, where only vision is
+            loss.backward()
         if self._fresh:
             current = sampled & ~batch.stale
             self._gaps.append((logprobs.detach() - batch.behaviour)[current].abs())

@@ -1,11 +1,14 @@
 """Log-probabilities and entropies of response tokens, a chunk of positions at a time.
 
 The scores over the vocabulary of one chunk are recomputed in the backward pass, so batch × length × vocabulary is never
-held; with a small vocabulary everything fits one chunk and nothing is recomputed.
+held; with a small vocabulary everything fits one chunk and nothing is recomputed. A model that neither shares prompts
+nor has plain scores gives the scores of one whole response; only what is made of them is chunked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,36 +22,42 @@ from rethinker.models.vlm import VLM
 _CHUNK_SCORES = 16_000_000
 """Most scores (positions × vocabulary) held at once; 64 MB in float32."""
 
+Scored = tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]
+"""Log-probabilities and entropies."""
 
-def token_logprobs(vlm: VLM, batch: Batch) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
+Score = Callable[[Tensor, Tensor], Scored]
+"""From states, or scores, and targets."""
+
+
+def token_logprobs(vlm: VLM, batch: Batch) -> Scored:
     """Log-probability of each response token and the entropy where it was predicted (nats, temperature 1).
 
     The entropy carries no gradient.
     """
-    if not vlm.shares_prompts:
-        (prompt,) = batch.prompts
-        return _picked(vlm.separate_scores(prompt, batch.targets[None])[0, :-1], batch.targets)
-    hidden = vlm.hidden(batch.input_ids, positions=batch.positions, layout=batch.layout, vision=batch.vision)
-    picked = hidden[0].index_select(0, batch.sources)
+    score: Score = partial(_score, vlm)
+    if vlm.shares_prompts:
+        hidden = vlm.hidden(batch.input_ids, positions=batch.positions, layout=batch.layout, vision=batch.vision)
+        states = hidden[0].index_select(0, batch.sources)
+    else:
+        (prompt,), read = batch.prompts, batch.targets[None, :-1]
+        of_last = vlm.separate_hidden if vlm.plain_scores else vlm.separate_scores
+        states = of_last(prompt, read, last=len(batch.targets))[0]
+        score = score if vlm.plain_scores else _picked
     rows = max(1, _CHUNK_SCORES // vlm.vocabulary)
-    if len(picked) <= rows:
-        return _score(vlm, picked, batch.targets)
+    if len(states) <= rows:
+        return score(states, batch.targets)
     parts = [
-        checkpoint(_score, vlm, states, targets, use_reentrant=False)
-        for states, targets in zip(picked.split(rows), batch.targets.split(rows), strict=True)
+        checkpoint(score, some, targets, use_reentrant=False)
+        for some, targets in zip(states.split(rows), batch.targets.split(rows), strict=True)
     ]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
-def _score(
-    vlm: VLM, states: Float[Tensor, "tokens width"], targets: Int[Tensor, " tokens"]
-) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
+def _score(vlm: VLM, states: Float[Tensor, "tokens width"], targets: Int[Tensor, " tokens"]) -> Scored:
     return _picked(vlm.logits(states), targets)
 
 
-def _picked(
-    scores: Float[Tensor, "tokens vocabulary"], targets: Int[Tensor, " tokens"]
-) -> tuple[Float[Tensor, " tokens"], Float[Tensor, " tokens"]]:
+def _picked(scores: Float[Tensor, "tokens vocabulary"], targets: Int[Tensor, " tokens"]) -> Scored:
     """The targets' log-probabilities and the distributions' entropies."""
     logprobs, entropy = _Picked.apply(scores, targets)
     return logprobs, entropy

@@ -7,6 +7,8 @@ other weights. Its own are float32 whatever the model's type, so that small step
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from rethinker.errors import ModelError
 from rethinker.seeding import Purpose, key
@@ -29,6 +32,7 @@ _PROJECTORS_IN_TOWERS = frozenset({"merger", "deepstack_merger_list"})
 
 _ADAPTER = "default"
 _WEIGHTS = "adapter_model.safetensors"
+_SETTINGS = "adapter_config.json"
 _PREFIX = "base_model.model."
 """Stands before every name in a file of adapter weights (peft's format)."""
 
@@ -86,7 +90,8 @@ def freeze(module: Any, parts: Collection[Part]) -> None:
 def add_lora(module: Any, lora: Lora, *, seed: int) -> None:
     """Put adapters beside the linear layers of `lora.parts`; from now on they alone are trained.
 
-    At the start B is 0, so the module computes what it did. A depends on `seed` alone.
+    At the start B is 0, so the module computes what it did. A depends on `seed` alone. Weights of these parts that
+    stand in stacks of matrices (a mixture's experts) are not reached, which is said.
 
     Raises:
         ModelError: a part has no linear layer, or peft knows that this class computes wrongly with adapters.
@@ -106,6 +111,7 @@ def add_lora(module: Any, lora: Lora, *, seed: int) -> None:
                 f"{type(module).__name__} has no linear layer in its {part} part; take it out of model.adapter.parts"
             )
         targets += found
+    _say_what_is_not_reached(module, {name for name, owner in owners.items() if owner in lora.parts})
     settings = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets)
     settings.base_model_name_or_path = _origin(module)
     with torch.random.fork_rng(devices=[]):
@@ -117,6 +123,25 @@ def add_lora(module: Any, lora: Lora, *, seed: int) -> None:
     for weight in module.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
+
+
+def _say_what_is_not_reached(module: Any, names: Collection[str]) -> None:
+    stacked = {
+        name: weight.numel() for name, weight in module.named_parameters() if name in names and _is_stack(module, name)
+    }
+    if stacked:
+        whole = sum(weight.numel() for name, weight in module.named_parameters() if name in names)
+        logging.getLogger("rethinker").warning(
+            f"an adapter reaches linear layers alone: {sum(stacked.values()):,} of {whole:,} weights of its parts "
+            f"stand in stacks of matrices, such as {next(iter(stacked))}, and stay as they are"
+        )
+
+
+def _is_stack(module: Any, name: str) -> bool:
+    """Whether a parameter is several matrices in one tensor; a convolution's kernel is not, nor is a table of one."""
+    weight = module.get_parameter(name)
+    holder = module.get_submodule(name.rpartition(".")[0])
+    return weight.ndim == 3 and weight.shape[0] > 1 and not isinstance(holder, torch.nn.Conv1d)
 
 
 def recompute_activations(module: Any) -> None:
@@ -167,7 +192,7 @@ def merged_weights(module: Any) -> Iterator[tuple[str, Tensor]]:
 def save(module: Any, folder: Path) -> None:
     """Write what was trained: the whole model, or the adapter alone beside its base's name, as peft reads it."""
     if not has_adapter(module):
-        module.save_pretrained(folder)
+        _write(module, folder)
         return
     weights = {name: weight.detach().cpu().contiguous() for name, weight in _adapter_weights(module).items()}
     save_file(weights, folder / _WEIGHTS)
@@ -188,9 +213,34 @@ def load_adapter(module: Any, folder: Path) -> None:
         weight.copy_(found[name])
 
 
+def base_of(folder: Path) -> str:
+    """The model that an adapter was trained on: a folder's absolute path, or a hub name."""
+    described = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    return str(described["base_model_name_or_path"])
+
+
 def save_merged(module: Any, folder: Path) -> None:
     """Write the whole model with its adapter added in, as if it had been trained in full."""
-    module.save_pretrained(folder, state_dict={name: weight.contiguous() for name, weight in merged_weights(module)})
+    whole = {**dict(merged_weights(module)), **_buffers(module)}
+    _write(module, folder, state_dict={name: tensor.contiguous() for name, tensor in whole.items()})
+
+
+def _write(module: Any, folder: Path, **given: Any) -> None:
+    """As transformers writes it, with the settings of generation as they came.
+
+    Of those transformers refuses, after a whole run, what it reads without a word: a temperature, say, without the flag
+    that turns sampling on. Engines other than its own read them all the same.
+    """
+    settings = module.generation_config
+    if settings is None:
+        module.save_pretrained(folder, **given)
+        return
+    module.generation_config = type(settings)()
+    try:
+        module.save_pretrained(folder, **given)
+    finally:
+        module.generation_config = settings
+    settings.to_json_file(folder / GENERATION_CONFIG_NAME, keys_to_pop=["compile_config"])
 
 
 def _adapted(module: Any) -> dict[str, Any]:
@@ -200,6 +250,13 @@ def _adapted(module: Any) -> dict[str, Any]:
     from peft.tuners.lora import LoraLayer
 
     return {name: child for name, child in module.named_modules() if isinstance(child, LoraLayer)}
+
+
+def _buffers(module: Any) -> dict[str, Tensor]:
+    """What a folder holds besides weights, under the names that it has without an adapter."""
+    weights = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    held = module.state_dict()
+    return {name.replace(".base_layer.", "."): held[name] for name in held if name not in weights}
 
 
 def _adapter_weights(module: Any) -> dict[str, Tensor]:

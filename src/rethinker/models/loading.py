@@ -45,7 +45,7 @@ def load(
     """
     name = str(TINY_FOLDER) if path == "tiny" else path
     pixels = {key: value for key, value in (("min_pixels", min_pixels), ("max_pixels", max_pixels)) if value}
-    if Path(name).is_absolute() and not (Path(name) / "config.json").is_file():
+    if _must_be_a_folder(name) and not (Path(name) / "config.json").is_file():
         raise ModelError(f"there is no model at {name}: it has no config.json; check model.path")
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
@@ -59,18 +59,31 @@ def load(
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
             f"the model {name} could not be loaded: {error}. Check model.path, or run `rethinker doctor`; weights must "
-            "be safetensors, and a model that brings code of its own needs model.trust_remote_code=true"
+            "be safetensors"
+            + ("" if trust_remote_code else ", and a model of its own code needs model.trust_remote_code=true")
         ) from error
     if not text_only:
-        _refuse_unknown_bounds(processor, pixels)
+        _refuse_bounds(processor, pixels)
     return VLM(module.to(device), processor)
 
 
-def _refuse_unknown_bounds(processor: Any, pixels: dict[str, int]) -> None:
-    """A bound that an image processor does not know would be silently ignored."""
-    known = processor.image_processor.valid_kwargs.__annotations__
+def _must_be_a_folder(name: str) -> bool:
+    """Whether a name can be nothing but a path: a hub name is one word, or two with a slash."""
+    return Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+
+
+def _refuse_bounds(processor: Any, pixels: dict[str, int]) -> None:
+    """A bound that an image processor does not know would be silently ignored; one beyond its own other is nonsense."""
+    images = processor.image_processor
+    known = images.valid_kwargs.__annotations__
     if unknown := [bound for bound in pixels if bound not in known]:
         raise ModelError(
-            f"{type(processor.image_processor).__name__} does not bound image areas, so model.{unknown[0]}="
-            f"{pixels[unknown[0]]} would do nothing; leave it 0"
+            f"{type(images).__name__} does not bound image areas, so model.{unknown[0]}={pixels[unknown[0]]} would do "
+            "nothing; leave it 0"
+        )
+    if pixels and images.size["shortest_edge"] > images.size["longest_edge"]:
+        least, most = images.size["shortest_edge"], images.size["longest_edge"]
+        raise ModelError(
+            f"images would have at least {least} and at most {most} pixels; the bound that is not set is the "
+            "processor's own, so set model.min_pixels and model.max_pixels both"
         )

@@ -28,6 +28,7 @@ class Line:
     """What a packed forward reads, on the device, as a batch of one.
 
     Attributes:
+        prompts: Those of the line, a blank one among them.
         layout: Who sees whom.
         vision: Pixel tensors of the prompts' images, in order.
         sources: Index in the line of the position that predicts each response token.
@@ -44,10 +45,14 @@ class Line:
 def pack(vlm: VLM, prompts: Sequence[Prompt], responses: Sequence[Ids], owners: Sequence[int]) -> Line:
     """Lay prompts and responses end to end; a response goes on where its prompt's positions end.
 
+    Where the model asks for a blank image and no prompt has one, the blank prompt comes after them; nothing sees it.
+
     Args:
         owners: Index of each response's prompt.
     """
     device = vlm.device
+    if vlm.blank is not None and not any(prompt.images for prompt in prompts):
+        prompts = [*prompts, vlm.blank]
     placed = [vlm.positions(prompt).numpy() for prompt in prompts]
     starts = [int(positions.max()) + 1 for positions in placed]
     axes = vlm.position_axes

@@ -2,8 +2,9 @@
 
 A model qualifies if a token that sees itself alone has a state that no other token changes (nothing but attention
 mixes tokens, and attention is chosen by name), and if its scores are those of its output layer after a causal
-attention. A recurrent or hybrid model fails the first, one that caps or scales its scores the second; both are then
-run as they are, one forward per response.
+attention, after text and after an image. A recurrent or hybrid model fails the first, one that caps or scales its
+scores the second, one that reads images in a way that `families.py` does not know the third; all are then run as they
+are, one forward per response.
 """
 
 from __future__ import annotations
@@ -12,17 +13,25 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from rethinker.errors import ModelError
-from rethinker.models.attention import NAME, AloneLayout, CausalLayout, Layout, choose_attention
+from rethinker.errors import DataError, ModelError
+from rethinker.models.attention import NAME, AloneLayout, CausalLayout, Layout, choose_attention, padded
+from rethinker.types import IMAGE_MARK, Image, Problem, Prompt
 
 if TYPE_CHECKING:
     from rethinker.models.vlm import VLM
 
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 """Largest difference that rounding may make, relative to the largest value; twenty times as much in half precision."""
+
+_LAST = 8
+"""Positions at a prompt's end whose scores are compared: what an image did to the text after it shows there."""
+
+_REFUSALS = (ModelError, DataError, TypeError, ValueError, RuntimeError, AttributeError, IndexError)
+"""What a model or its processor raises that cannot be run this way."""
 
 
 def shares_prompts(vlm: VLM) -> bool:
@@ -51,13 +60,56 @@ def _fault(vlm: VLM) -> str:
     try:
         apart = _states(vlm, ids, AloneLayout())[:, -1]
         causal = _states(vlm, ids, CausalLayout(2, blocks=None, dtype=vlm.module.dtype, device=vlm.device))
-    except (ModelError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+    except _REFUSALS as error:
         return f"it takes no layout: {error}"
     if _far(apart[0], apart[1], vlm):
         return "something besides attention mixes its tokens"
     if _far(vlm.logits(causal), vlm.module(input_ids=ids, use_cache=False).logits.float(), vlm):
         return "its scores are not those of its output layer after a causal attention"
-    return ""
+    return _fault_with_an_image(vlm) if vlm.sees_images else ""
+
+
+def _fault_with_an_image(vlm: VLM) -> str:
+    try:
+        prompt = _tried(vlm)
+        ids = torch.from_numpy(prompt.token_ids)[None].to(vlm.device)
+        blocks = vlm.image_blocks([prompt])
+        layout = CausalLayout(
+            len(prompt.token_ids),
+            blocks=None if blocks is None else padded(blocks, fill=-1, device=vlm.device),
+            dtype=vlm.module.dtype,
+            device=vlm.device,
+        )
+        positions = vlm.positions(prompt)[:, None].to(vlm.device)
+        hidden = vlm.hidden(ids, positions=positions, layout=layout, vision=vlm.vision([prompt]))
+        scores = vlm.separate_scores(prompt, ids[:, :0], last=_LAST)
+    except _REFUSALS as error:
+        return f"an image cannot be tried: {error}"
+    return "it reads images otherwise" if _far(vlm.logits(hidden[:, -_LAST:]), scores, vlm) else ""
+
+
+def has_plain_scores(vlm: VLM) -> bool:
+    """Whether the scores of a model that is run as it is are its output layer's, after an image where it sees any."""
+    training = vlm.module.training
+    vlm.module.eval()
+    try:
+        with torch.no_grad():
+            prompt = _tried(vlm)
+            nothing = torch.zeros(1, 0, dtype=torch.int64, device=vlm.device)
+            found = vlm.logits(vlm.separate_hidden(prompt, nothing, last=_LAST))
+            return not _far(found, vlm.separate_scores(prompt, nothing, last=_LAST), vlm)
+    except _REFUSALS:
+        return False
+    finally:
+        vlm.module.train(training)
+
+
+def _tried(vlm: VLM) -> Prompt:
+    """A prompt with a small image, of shades so that its tokens differ; without one where the model sees none."""
+    shades = np.arange(32 * 32 * 3, dtype=np.uint32).reshape(32, 32, 3) * 7 % 256
+    images = (Image(pixels=shades.astype(np.uint8)),) if vlm.sees_images else ()
+    question = f"{IMAGE_MARK if images else ''} How many?"
+    return vlm.encode(Problem(id="tried", images=images, question=question, answer="none", verifier="text"), "plain")
 
 
 def _states(vlm: VLM, ids: Tensor, layout: Layout) -> Tensor:

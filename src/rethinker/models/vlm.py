@@ -23,8 +23,9 @@ from rethinker.models import adapters
 from rethinker.models.attention import Layout
 from rethinker.models.families import family
 from rethinker.models.outlines import Placeholders
+from rethinker.models.patches import embed_patches_by_products
 from rethinker.models.pixels import PixelCache, Pixels, Prepared, join
-from rethinker.models.sharing import shares_prompts
+from rethinker.models.sharing import has_plain_scores, shares_prompts
 from rethinker.models.templates import Template, messages
 from rethinker.models.text import TextProcessor
 from rethinker.types import IMAGE_MARK, Image, Outline, Problem, Prompt
@@ -45,6 +46,7 @@ class VLM:
 
     Attributes:
         shares_prompts: Whether the responses to a prompt share its forward; where not, each is a forward of its own.
+        plain_scores: Whether scores are those of the output layer on the final hidden states, and nothing more.
         blank: The prompt with the blank image.
 
     Raises:
@@ -54,6 +56,7 @@ class VLM:
     def __init__(
         self, module: Any, processor: Any, *, pixel_cache_bytes: int = 256_000_000, blank_image: bool = False
     ) -> None:
+        embed_patches_by_products(module)
         self.module = module
         self.processor = TextProcessor(processor) if isinstance(processor, PreTrainedTokenizerBase) else processor
         self.tokenizer = self.processor.tokenizer
@@ -65,6 +68,7 @@ class VLM:
         self._placeholders = self._placeholders_by_size()
         self._cache = PixelCache(pixel_cache_bytes)
         self.shares_prompts = shares_prompts(self)
+        self.plain_scores = self.shares_prompts or has_plain_scores(self)
         self.blank = self._blank_prompt() if blank_image else None
 
     @property
@@ -277,26 +281,36 @@ class VLM:
         return scores.float()
 
     def separate_scores(
-        self, prompt: Prompt, responses: Int[Tensor, "rows tokens"]
-    ) -> Float[Tensor, "rows next vocabulary"]:
-        """Output scores by the model's own forward, one row per response: of each response token and of the next."""
+        self, prompt: Prompt, responses: Int[Tensor, "rows tokens"], *, last: int
+    ) -> Float[Tensor, "rows last vocabulary"]:
+        """Output scores by the model's own forward, one row per response, of so many positions at the end."""
+        output = self.module(**self._separate(prompt, responses), logits_to_keep=last)
+        scores: Tensor = output.logits[:, -last:]
+        return scores.float()
+
+    def separate_hidden(
+        self, prompt: Prompt, responses: Int[Tensor, "rows tokens"], *, last: int
+    ) -> Float[Tensor, "rows last width"]:
+        """Final hidden states likewise; `plain_scores` says whether they tell the scores."""
+        output = self.module.base_model(**self._separate(prompt, responses))
+        hidden: Tensor = output.last_hidden_state[:, -last:]
+        return hidden
+
+    def _separate(self, prompt: Prompt, responses: Int[Tensor, "rows tokens"]) -> dict[str, Any]:
+        """What the model's own forward reads of one prompt and some responses."""
         rows = len(responses)
         ids = torch.cat([torch.from_numpy(prompt.token_ids).to(self.device).expand(rows, -1), responses], dim=1)
         types = {
             name: torch.cat([marks.to(self.device).expand(rows, -1), torch.zeros_like(responses)], dim=1)
             for name, marks in self._prepared(prompt).token_types.items()
         }
-        last = responses.shape[1] + 1
-        output = self.module(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            use_cache=False,
-            logits_to_keep=last,
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "use_cache": False,
             **types,
             **self.vision([prompt] * rows),
-        )
-        scores: Tensor = output.logits[:, -last:]
-        return scores.float()
+        }
 
     # ---- text ----
 

@@ -63,7 +63,7 @@ class SharedDecoder(Decoder):
             line.input_ids, positions=line.positions, layout=line.layout, vision=line.vision, cache=self._cache
         )
         self._cache.reading = False
-        prompt_lengths = torch.tensor([len(prompt.token_ids) for prompt in prompts], device=device)
+        prompt_lengths = torch.tensor([len(prompt.token_ids) for prompt in line.prompts], device=device)
         lengths = torch.tensor([len(request.prefix) for request in requests], device=device)
         lines = torch.arange(len(requests), device=device).repeat_interleave(torch.tensor(counts, device=device))
         owned = torch.tensor(owners, device=device)
@@ -133,7 +133,9 @@ class SeparateDecoder(Decoder):
         for place, (request, read) in enumerate(rows):
             alike.setdefault((id(request.prompt), len(read)), []).append(place)
         scores = [
-            self._vlm.separate_scores(rows[places[0]][0].prompt, torch.stack([rows[place][1] for place in places]))
+            self._vlm.separate_scores(
+                rows[places[0]][0].prompt, torch.stack([rows[place][1] for place in places]), last=1
+            )
             for places in alike.values()
         ]
         order = np.argsort(np.concatenate(list(alike.values())))
