@@ -5,8 +5,9 @@ from tests import plain
 from tests.learner.given import experience
 
 from rethinker.learner import logprobs as module
-from rethinker.learner.collate import collate, rows
+from rethinker.learner.collate import collate
 from rethinker.learner.logprobs import token_logprobs
+from rethinker.learner.micro_batches import rows
 from rethinker.models.vlm import VLM
 from rethinker.types import Experience
 

@@ -22,9 +22,10 @@ from tests.models import toys
 from torch import Tensor
 
 from rethinker.interfaces import Request, Sampling
-from rethinker.learner.collate import collate, split
+from rethinker.learner.collate import collate
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
 from rethinker.learner.logprobs import token_logprobs
+from rethinker.learner.micro_batches import split
 from rethinker.models.loading import load
 from rethinker.models.templates import messages
 from rethinker.models.vlm import VLM

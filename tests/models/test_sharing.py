@@ -10,7 +10,7 @@ from tests.models.checks import experience, learner_logprobs, problem, sampled, 
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
 from rethinker.interfaces import Request, Sampling
-from rethinker.learner.collate import split
+from rethinker.learner.micro_batches import split
 from rethinker.models import sharing
 from rethinker.models.attention import CausalLayout
 from rethinker.models.families import Family

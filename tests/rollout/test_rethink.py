@@ -15,9 +15,10 @@ from rethinker.algo.credit import credit
 from rethinker.algo.forcing import TRIGGERS
 from rethinker.algo.objectives import clipped_surrogate, weighted_mean
 from rethinker.interfaces import Request, Sampling
-from rethinker.learner.collate import Row, collate
+from rethinker.learner.collate import collate
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
 from rethinker.learner.logprobs import token_logprobs
+from rethinker.learner.micro_batches import Row
 from rethinker.models.vlm import VLM
 from rethinker.rollout.rethink import Extended
 from rethinker.rollout.scoring import first_requests, scored_groups

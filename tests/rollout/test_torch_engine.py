@@ -4,8 +4,9 @@ import torch
 from tests import plain
 
 from rethinker.interfaces import Request, Sampling
-from rethinker.learner.collate import collate, rows
+from rethinker.learner.collate import collate
 from rethinker.learner.logprobs import token_logprobs
+from rethinker.learner.micro_batches import rows
 from rethinker.models.vlm import VLM
 from rethinker.rollout.engine import generate
 from rethinker.rollout.torch_engine import TorchEngine

@@ -19,8 +19,9 @@ from rethinker.algo.objectives import PolicyTerm, clipped_surrogate, imitation, 
 from rethinker.allocator import keep_freed_memory
 from rethinker.errors import RethinkerError
 from rethinker.interfaces import Learner
-from rethinker.learner.collate import Batch, Row, collate, split
+from rethinker.learner.collate import Batch, collate
 from rethinker.learner.logprobs import token_logprobs
+from rethinker.learner.micro_batches import Row, split
 from rethinker.learner.optimizer import Kind, Optimizer
 from rethinker.learner.schedule import lr_at
 from rethinker.models.adapters import has_adapter, merged_weights, without_adapter

@@ -36,10 +36,11 @@ def token_logprobs(vlm: VLM, batch: Batch) -> Scored:
     """
     score: Score = partial(_score, vlm)
     if vlm.shares_prompts:
-        hidden = vlm.hidden(batch.input_ids, positions=batch.positions, layout=batch.layout, vision=batch.vision)
-        states = hidden[0].index_select(0, batch.sources)
+        line = batch.line
+        hidden = vlm.hidden(line.input_ids, positions=line.positions, layout=line.layout, vision=line.vision)
+        states = hidden[0].index_select(0, line.sources)
     else:
-        (prompt,), read = batch.prompts, batch.targets[None, :-1]
+        (prompt,), read = batch.line.prompts, batch.targets[None, :-1]
         of_last = vlm.separate_hidden if vlm.plain_scores else vlm.separate_scores
         states = of_last(prompt, read, last=len(batch.targets))[0]
         score = score if vlm.plain_scores else _picked

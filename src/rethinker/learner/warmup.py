@@ -18,8 +18,9 @@ from rethinker.algo.forcing import TRIGGERS
 from rethinker.algo.objectives import imitation, weighted_mean
 from rethinker.data.gym.catalogue import GymId, as_problem, scene
 from rethinker.data.gym.scene import Scene
-from rethinker.learner.collate import Batch, collate, split
+from rethinker.learner.collate import Batch, collate
 from rethinker.learner.logprobs import token_logprobs
+from rethinker.learner.micro_batches import split
 from rethinker.learner.worked import (
     Example,
     corpus,

@@ -8,6 +8,7 @@ differs otherwise is in `families.py`, and a model that cannot share prompts (`s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from rethinker.errors import DataError, ModelError
 from rethinker.models import adapters
 from rethinker.models.attention import Layout
+from rethinker.models.costs import Costs
 from rethinker.models.families import family
 from rethinker.models.outlines import Placeholders
 from rethinker.models.patches import embed_patches_by_products
@@ -229,6 +231,15 @@ class VLM:
         if not self._family.image_blocks or not any(prompt.images for prompt in prompts):
             return None
         return [self.blocks(prompt) for prompt in prompts]
+
+    def cost(self, prompt: Prompt, responses: Sequence[int]) -> float:
+        """What a prompt and responses of these lengths cost together, in passes of one token (`costs.Costs`)."""
+        values = max((pixels.numel() for pixels in self._prepared(prompt).pixels.values()), default=0)
+        return self._costs.of(len(prompt.token_ids), responses, pixel_values=values)
+
+    @cached_property
+    def _costs(self) -> Costs:
+        return Costs(self.module, sees_images=self.sees_images)
 
     def _prepared(self, prompt: Prompt) -> Prepared:
         """From the cache, or made again (a resumed or long-stored prompt)."""

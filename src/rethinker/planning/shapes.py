@@ -114,7 +114,7 @@ class MicroBatch:
 def micro_batch(
     *, prompt_tokens: int, response_tokens: int, image_tokens: int, group_size: int, shared: bool, budget: int
 ) -> MicroBatch:
-    """The largest forward that the learner makes of full groups (see `learner.collate.micro_batches`).
+    """The largest forward that the learner makes of full groups (see `learner.micro_batches`).
 
     Args:
         shared: Whether a group's prompt stands once or once per response.
