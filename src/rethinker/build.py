@@ -289,6 +289,7 @@ def _learner(config: Config, vlm: VLM) -> PolicyLearner:
             max_nonfinite=learner.max_nonfinite,
             micro_batch_tokens=learner.micro_batch_tokens,
             share_prompts=learner.share_prompts,
+            compile=learner.compile,
         ),
         reference=reference,
     )

@@ -25,6 +25,7 @@ from rethinker.learner.micro_batches import Row, split
 from rethinker.learner.optimizer import Kind, Optimizer
 from rethinker.learner.schedule import lr_at
 from rethinker.models.adapters import has_adapter, merged_weights, without_adapter
+from rethinker.models.compiling import compile_layers
 from rethinker.models.vlm import VLM
 from rethinker.types import Experience, Mean, Metrics, State, merge
 
@@ -56,6 +57,7 @@ class Optimisation:
     max_nonfinite: int = 10
     micro_batch_tokens: int = 16_384
     share_prompts: bool = True
+    compile: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,8 @@ class PolicyLearner(Learner):
             raise ValueError("the policy can be its own reference only with an adapter that can be left out")
         if vlm.device.type == "cpu":
             keep_freed_memory()
+        if optimisation.compile:
+            compile_layers(vlm.module)
         self.vlm = vlm
         self.objective = objective
         self.optimisation = optimisation

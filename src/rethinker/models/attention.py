@@ -22,6 +22,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from rethinker.errors import ModelError
+from rethinker.models.compiling import outside
 
 NAME = "rethinker_layout"
 
@@ -158,6 +159,7 @@ def choose_attention(module: Any, name: str) -> str:
     return before
 
 
+@outside
 def _attention(
     module: Module,
     query: Tensor,

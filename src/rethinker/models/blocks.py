@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 from rethinker.models.attention import PackedLayout
+from rethinker.models.compiling import outside
 
 _EVERYWHERE = 2**30
 """A window that nothing reaches beyond."""
@@ -63,6 +64,7 @@ class BlockLayout(PackedLayout):
         """None."""
         return 0
 
+    @outside
     def attend(
         self,
         layer: int,  # noqa: ARG002
@@ -79,6 +81,7 @@ class BlockLayout(PackedLayout):
         )
         return attended.transpose(1, 2)
 
+    @outside
     def _mask(self, window: int | None) -> BlockMask:
         """The blocks that meet; made once per window."""
         reach = window or _EVERYWHERE

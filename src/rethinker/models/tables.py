@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from rethinker.models.attention import CausalLayout, PackedLayout, as_bias, padded
+from rethinker.models.compiling import wholly_outside
 
 _ALIKE = 0.85
 """The shortest row of a table has at least this share of the longest one's tokens."""
@@ -228,6 +229,7 @@ class TableLayout(PackedLayout):
         """Places that hold no token."""
         return self._spread.padding
 
+    @wholly_outside
     def attend(
         self,
         layer: int,

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from rethinker.interfaces import Request, RolloutEngine, Sampling
+from rethinker.models.compiling import uncompiled
 from rethinker.models.vlm import VLM
 from rethinker.rollout.admission import Admission, Owner, Part
 from rethinker.rollout.decoding import Decoder, decoder
@@ -140,7 +141,8 @@ class TorchEngine(RolloutEngine):
         self._sample(rows)
         finished = self._collect(rows)
         if bool(rows.alive.any()):
-            rows.scores = self._decoder.advance(_last(rows))
+            with uncompiled():
+                rows.scores = self._decoder.advance(_last(rows))
         return finished
 
     def _turn_over(self) -> None:
@@ -164,7 +166,8 @@ class TorchEngine(RolloutEngine):
     def _take_in(self, parts: Sequence[Part]) -> None:
         """Read some requests and give each of their samples a row."""
         device = self.vlm.device
-        scores = self._decoder.admit([part.request for part in parts], [len(part.samples) for part in parts])
+        with uncompiled():
+            scores = self._decoder.admit([part.request for part in parts], [len(part.samples) for part in parts])
         owners = [(part.request, sample) for part in parts for sample in part.samples]
         most = max(part.request.sampling.max_tokens for part in parts)
         seeds = tuple(request.seeds[sample] for request, sample in owners)
