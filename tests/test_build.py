@@ -23,7 +23,7 @@ TREE: dict[str, Any] = {
     "device": "cpu",
     "threads": 1,
     "prompt": {"kind": "rethinking", "max_tokens": 701},
-    "engine": {"max_rows": 33},
+    "engine": {"max_rows": 33, "cache_bytes": 3_000_000, "read_tokens": 777},
     "sampler": {
         "kind": "dynamic",
         "queries": 15,
@@ -68,6 +68,9 @@ TREE: dict[str, Any] = {
         "max_nonfinite": 6,
         "micro_batch_tokens": 999,
         "share_prompts": False,
+        "compile": True,
+        "optimizer": "adamw_8bit",
+        "master_weights": False,
     },
     "train": {"steps": 55, "updates_per_episode": 5},
     "evaluation": {"every": 17, "validation_problems": 18, "test_problems": 19, "marker": "hold on", "max_tokens": 21},
@@ -144,7 +147,9 @@ def test_the_sampler(parts: Parts, grpo: Parts) -> None:
     assert (made["seed"], made["template"], made["max_prompt_tokens"]) == (7, "rethinking", 701)
     assert (made["queries"], made["group_size"], made["rounds"]) == (15, 6, 9)
     assert made["sampling"] == Sampling(temperature=0.91, top_p=0.92, top_k=93, max_tokens=94)
-    assert held(made["engine"])["max_rows"] == 33
+    engine = held(made["engine"])
+    admission = engine["admission"]
+    assert (engine["max_rows"], admission.max_tokens, admission.cache_bytes) == (33, 777, 3_000_000)
     assert held(held(grpo.episodes)["sampler"])["rounds"] == 1
 
 
@@ -190,6 +195,9 @@ def test_the_learner(parts: Parts) -> None:
         max_nonfinite=6,
         micro_batch_tokens=999,
         share_prompts=False,
+        compile=True,
+        optimizer="adamw_8bit",
+        master_weights=False,
     )
     assert made.reference is not None
     assert made.reference.module is not made.vlm.module

@@ -52,7 +52,12 @@ def build(config: Config, folder: RunFolder) -> Parts:
     checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoints.keep, config=config.model_dump(mode="json"))
     parts = open_parts(config.data)
     vlm = build_vlm(config)
-    problems = build_problems(config, parts, partial(vlm.prompt_length, template=config.prompt.kind))
+    problems = build_problems(
+        config,
+        parts,
+        partial(vlm.prompt_length, template=config.prompt.kind),
+        prepare=partial(vlm.encode_ahead, template=config.prompt.kind),
+    )
     engine = build_engine(config, vlm)
     scorer = build_scorer(config)
     stopwatch = Stopwatch(("generate", "verify", "rethink", "update", "sync", "save"))
@@ -102,6 +107,7 @@ def build_vlm(config: Config) -> VLM:
         trust_remote_code=config.model.trust_remote_code,
         min_pixels=config.model.min_pixels,
         max_pixels=config.model.max_pixels,
+        pixel_bytes=config.model.pixel_bytes,
     )
     choose_trained(vlm.module, config)
     return vlm

@@ -20,6 +20,7 @@ from rethinker.data.lengths import WithinLength
 from rethinker.data.logicvista import LogicVistaSource
 from rethinker.data.mixture import Joined, MixtureStream, Prefixed
 from rethinker.data.parquet import ParquetSource, shards
+from rethinker.data.prefetch import Prepare
 from rethinker.data.quarantine import Quarantine
 from rethinker.data.split import sample, split
 from rethinker.data.stream import ProblemStream
@@ -87,8 +88,12 @@ def open_parts(data: DataConfig) -> list[Part]:
     ]
 
 
-def build_problems(config: Config, parts: list[Part], length: Length) -> Problems:
+def build_problems(config: Config, parts: list[Part], length: Length, *, prepare: Prepare | None = None) -> Problems:
     """Divide every part into training and held-out problems, and mix the parts.
+
+    Args:
+        length: Tokens of a prompt, from its outline.
+        prepare: What the reading threads do with a training problem besides.
 
     Raises:
         DatasetError: the training side of a part is empty.
@@ -97,7 +102,8 @@ def build_problems(config: Config, parts: list[Part], length: Length) -> Problem
     divided = [_divide(config, part, length, share=part.weight / total) for part in parts]
     quarantine = _quarantine(parts, divided)
     streams = [
-        _stream(part, sides.training, quarantine, seed=_seed(config, part)) for part, sides in zip(parts, divided)
+        _stream(part, sides.training, quarantine, prepare, seed=_seed(config, part))
+        for part, sides in zip(parts, divided)
     ]
     return Problems(
         stream=_mixed(streams, [part.weight for part in parts], seed=config.seed),
@@ -156,7 +162,9 @@ def _quarantine(parts: list[Part], divided: list[_Divided]) -> Quarantine:
     )
 
 
-def _stream(part: Part, training: ProblemSource | None, quarantine: Quarantine, *, seed: int) -> Stream:
+def _stream(
+    part: Part, training: ProblemSource | None, quarantine: Quarantine, prepare: Prepare | None, *, seed: int
+) -> Stream:
     if isinstance(part.data, GymDataConfig):
         return GymStream(gym_mixture(part.data), seed=seed)
     assert training is not None
@@ -164,6 +172,7 @@ def _stream(part: Part, training: ProblemSource | None, quarantine: Quarantine, 
         training,
         seed=seed,
         quarantine=quarantine,
+        prepare=prepare,
         threads=part.data.threads,
         memory_bytes=part.data.image_bytes // 2,
     )

@@ -57,6 +57,9 @@ class ModelConfig(Section):
     """Parts whose weights stay as they are (paper: none; an adapter freezes all weights but its own)."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of holding them: less memory, a third more work."""
+    pixel_bytes: Count = 2_000_000_000
+    """Most memory for images as the model reads them, kept from the engine to the learner; as much again for those of
+    the next step, prepared during this one."""
 
     @model_validator(mode="after")
     def _trains_something(self) -> Self:

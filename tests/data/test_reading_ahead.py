@@ -187,3 +187,20 @@ def test_a_length_that_fits_exactly_passes(tmp_path: Path) -> None:
     source = WithinLength(Outlined(10), lambda outline: outline.image_sizes[0][1] // 28, max_tokens=100)
     assert source[9].id == "row-9"
     assert source.outline(9).image_sizes == ((28, 2800),)
+
+
+def test_what_else_is_to_be_done_with_a_problem_is_done_ahead_too() -> None:
+    prepared: list[str] = []
+    stream = ProblemStream(
+        Pictures(30),
+        seed=0,
+        quarantine=Quarantine(max_share=1.0),
+        prepare=lambda problem: prepared.append(problem.id),
+        threads=1,
+    )
+    first = [problem.id for problem in stream.take(5)]
+    deadline = time.monotonic() + 20
+    while len(prepared) < 10 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    second = [problem.id for problem in stream.take(5)]
+    assert prepared[:10] == first + second

@@ -145,10 +145,10 @@ def test_pixels_are_made_once_and_kept_within_their_bound() -> None:
     one = VLM(module, processor)
     made = one.encode(problem("one"), "plain")
     held = one._cache.nbytes
-    vlm = VLM(module, processor, pixel_cache_bytes=3 * held)
+    vlm = VLM(module, processor, pixel_bytes=3 * held)
     calls: list[Prompt] = []
-    processed = vlm._processed
-    vlm._processed = lambda *given: (calls.append(given), processed(*given))[1]  # type: ignore[method-assign]
+    processed = vlm._encoder.processed
+    vlm._encoder.processed = lambda *given: (calls.append(given), processed(*given))[1]  # type: ignore[method-assign]
     prompts = [vlm.encode(problem("one"), "plain") for _ in range(5)]
     assert len(calls) == 5
     assert vlm._cache.nbytes <= 3 * held
@@ -162,7 +162,7 @@ def test_pixels_are_made_once_and_kept_within_their_bound() -> None:
 
 
 def test_texts_do_not_fill_the_cache() -> None:
-    vlm = VLM(*toys.build("Qwen3 (text)"), pixel_cache_bytes=2_000)
+    vlm = VLM(*toys.build("Qwen3 (text)"), pixel_bytes=2_000)
     for number in range(50):
         vlm.encode(told(f"What is {number}?"), "plain")
     assert vlm._cache.nbytes <= 2_000

@@ -14,18 +14,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from rethinker.data.cache import problem_bytes
 from rethinker.types import Problem
 
+Prepare = Callable[[Problem], None]
+
 
 class Prefetch:
     """Problems in the order in which their rows were announced.
 
     Args:
         read: Makes the problem of one row; called from several threads.
+        prepare: What else is done ahead with a problem, on the threads alone.
         threads: 0 reads each row when it is asked for.
         memory_bytes: No further row is begun while finished ones hold as much.
     """
 
-    def __init__(self, read: Callable[[int], Problem], *, threads: int, memory_bytes: int) -> None:
+    def __init__(
+        self, read: Callable[[int], Problem], *, prepare: Prepare | None = None, threads: int, memory_bytes: int
+    ) -> None:
         self._read = read
+        self._prepare = prepare
         self._threads = threads
         self._memory_bytes = memory_bytes
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode") if threads else None
@@ -78,6 +84,8 @@ class Prefetch:
         try:
             problem = self._read(row)
             size = problem_bytes(problem)
+            if self._prepare is not None:
+                self._prepare(problem)
             return problem
         finally:
             with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from rethinker.data.prefetch import Prefetch
+from rethinker.data.prefetch import Prefetch, Prepare
 from rethinker.data.quarantine import Quarantine
 from rethinker.errors import DataError, DatasetError
 from rethinker.interfaces import ProblemSource, Stream
@@ -26,6 +26,7 @@ class ProblemStream(Stream):
         *,
         seed: int,
         quarantine: Quarantine,
+        prepare: Prepare | None = None,
         threads: int = 0,
         memory_bytes: int = 250_000_000,
     ) -> None:
@@ -35,6 +36,7 @@ class ProblemStream(Stream):
             source: Where rows come from; read from several threads where there are any.
             seed: Keys the order.
             quarantine: Takes the bad rows.
+            prepare: What the threads do with a problem besides, such as to encode it for the model.
             threads: Threads that read ahead; 0 reads each row when it is asked for.
             memory_bytes: Bound on what was read ahead.
 
@@ -46,6 +48,7 @@ class ProblemStream(Stream):
         self._source = source
         self._seed = seed
         self._quarantine = quarantine
+        self._prepare = prepare
         self._threads = threads
         self._memory_bytes = memory_bytes
         self._go_to(epoch=0, position=0)
@@ -86,7 +89,9 @@ class ProblemStream(Stream):
         self._epoch, self._position = epoch, position
         self._rows = self._rows_from(epoch, position)
         self._coming: deque[int] = deque()
-        self._prefetch = Prefetch(self._source.__getitem__, threads=self._threads, memory_bytes=self._memory_bytes)
+        self._prefetch = Prefetch(
+            self._source.__getitem__, prepare=self._prepare, threads=self._threads, memory_bytes=self._memory_bytes
+        )
 
     def _rows_from(self, epoch: int, position: int) -> Iterator[int]:
         while True:

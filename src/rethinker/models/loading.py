@@ -20,7 +20,7 @@ from transformers import (
 
 from rethinker.errors import ModelError
 from rethinker.models.tiny import TINY_FOLDER
-from rethinker.models.vlm import VLM
+from rethinker.models.vlm import PIXEL_BYTES, VLM
 
 
 def load(
@@ -31,6 +31,7 @@ def load(
     trust_remote_code: bool = False,
     min_pixels: int = 0,
     max_pixels: int = 0,
+    pixel_bytes: int = PIXEL_BYTES,
 ) -> VLM:
     """Load model and processor, or tokenizer where the model reads text alone.
 
@@ -39,6 +40,7 @@ def load(
         device: A torch device.
         dtype: Name of a torch floating type.
         min_pixels: Smallest image area after resizing; 0 keeps the processor's own. Likewise `max_pixels`.
+        pixel_bytes: As `VLM`.
 
     Raises:
         ModelError: there is no such model, or it cannot be loaded.
@@ -64,7 +66,7 @@ def load(
         ) from error
     if not text_only:
         _refuse_bounds(processor, pixels)
-    return VLM(module.to(device), processor)
+    return VLM(module.to(device), processor, pixel_bytes=pixel_bytes)
 
 
 def _must_be_a_folder(name: str) -> bool:

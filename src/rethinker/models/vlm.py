@@ -15,25 +15,28 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Int64
-from PIL.Image import fromarray
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from rethinker.errors import DataError, ModelError
 from rethinker.models import adapters
 from rethinker.models.attention import Layout
 from rethinker.models.costs import Costs
+from rethinker.models.encoder import Ahead, Encoder, refusal
 from rethinker.models.families import family
 from rethinker.models.outlines import Placeholders
 from rethinker.models.patches import embed_patches_by_products
 from rethinker.models.pixels import PixelCache, Pixels, Prepared, join
 from rethinker.models.sharing import has_plain_scores, shares_prompts
-from rethinker.models.templates import Template, messages
+from rethinker.models.templates import Template
 from rethinker.models.text import TextProcessor
 from rethinker.types import IMAGE_MARK, Image, Outline, Problem, Prompt
 
 _TEXT_KEYS = frozenset({"input_ids", "attention_mask"})
 _TYPE_KEYS = frozenset({"mm_token_type_ids", "token_type_ids"})
+
+PIXEL_BYTES = 2_000_000_000
+"""Of pixel tensors, where nothing else is said."""
 
 
 class VLM:
@@ -42,7 +45,8 @@ class VLM:
     Args:
         module: A Hugging Face model for generation, with or without a vision tower.
         processor: Its processor; a text-only model's tokenizer.
-        pixel_cache_bytes: Tensors kept between the engine and the learner, so that each is made once per prompt.
+        pixel_bytes: Most bytes of tensors kept between the engine and the learner, so that each is made once per
+            prompt; and as many again of problems encoded ahead.
         blank_image: Give a batch without images a blank one that nothing sees, so that every rank of a sharded vision
             tower takes part in every pass.
 
@@ -56,7 +60,7 @@ class VLM:
     """
 
     def __init__(
-        self, module: Any, processor: Any, *, pixel_cache_bytes: int = 256_000_000, blank_image: bool = False
+        self, module: Any, processor: Any, *, pixel_bytes: int = PIXEL_BYTES, blank_image: bool = False
     ) -> None:
         embed_patches_by_products(module)
         self.module = module
@@ -65,10 +69,11 @@ class VLM:
         self.eos_ids = _end_ids(module, self.tokenizer)
         self.pad_id = int(self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.eos_ids[0])
         self.forbidden_ids = _forbidden_ids(module, self.tokenizer, self.eos_ids)
-        self._special = _special_tokens(self.tokenizer)
+        self._encoder = Encoder(self.processor, model=type(module).__name__)
+        self._ahead = Ahead(self._encoder, limit=pixel_bytes)
         self._family = family(module.config.model_type)
         self._placeholders = self._placeholders_by_size()
-        self._cache = PixelCache(pixel_cache_bytes)
+        self._cache = PixelCache(pixel_bytes)
         self.shares_prompts = shares_prompts(self)
         self.plain_scores = self.shares_prompts or has_plain_scores(self)
         self.blank = self._blank_prompt() if blank_image else None
@@ -105,7 +110,7 @@ class VLM:
     @property
     def sees_images(self) -> bool:
         """Whether the model has a vision tower."""
-        return not isinstance(self.processor, TextProcessor)
+        return self._encoder.sees_images
 
     # ---- problems to prompts ----
 
@@ -116,20 +121,25 @@ class VLM:
             DataError: the question holds one of the model's special tokens, there are images and no vision tower, the
                 processor refuses an image, or the prompt is longer than `max_tokens`.
         """
-        text = self._rendered(problem.id, problem.question, template)
-        try:
-            inputs = self._processed(text, problem.images)
-        except ValueError as error:
-            raise DataError(f"problem {problem.id}: the model's processor refuses it: {error}") from error
-        ids = inputs["input_ids"][0]
+        encoded = self._ahead.take(problem, template) or self._encoder.encode(problem, template)
+        ids = encoded.inputs["input_ids"][0]
         if len(ids) > max_tokens:
             raise DataError(
                 f"problem {problem.id}: its prompt has {len(ids)} tokens, more than prompt.max_tokens={max_tokens}; "
                 "raise the limit or lower model.max_pixels"
             )
-        prompt = Prompt(problem_id=problem.id, token_ids=ids.numpy().astype(np.int64), images=problem.images, text=text)
-        self._remember(prompt, inputs)
+        token_ids = ids.numpy().astype(np.int64)
+        prompt = Prompt(problem_id=problem.id, token_ids=token_ids, images=problem.images, text=encoded.text)
+        self._remember(prompt, encoded.inputs)
         return prompt
+
+    def encode_ahead(self, problem: Problem, template: Template) -> None:
+        """Do what `encode` will be asked for, on another thread; what it would refuse is left to it."""
+        self._ahead.put(problem, template)
+
+    def forget(self, problem: Problem, template: Template) -> None:
+        """Nobody will ask to encode this problem."""
+        self._ahead.take(problem, template)
 
     def prompt_length(self, outline: Outline, template: Template) -> int:
         """Tokens that `encode` would make of a problem, from its question and image sizes alone.
@@ -137,62 +147,17 @@ class VLM:
         Raises:
             DataError: as `encode`.
         """
-        text = self._rendered(outline.id, outline.question, template)
+        text = self._encoder.rendered(outline.id, outline.question, template)
         if not outline.image_sizes:
-            return self._count(text)
+            return self._encoder.count(text)
         try:
             if self._placeholders is not None:
                 short, left_out = self._placeholders.expanded(text, outline.image_sizes)
-                return self._count(short) + left_out
+                return self._encoder.count(short) + left_out
             blanks = [_blank(size) for size in outline.image_sizes]
-            return len(self._processed(text, blanks)["input_ids"][0])
+            return len(self._encoder.processed(text, blanks)["input_ids"][0])
         except ValueError as error:
-            raise DataError(f"problem {outline.id}: the model's processor refuses it: {error}") from error
-
-    def _rendered(self, problem_id: str, question: str, template: Template) -> str:
-        parts = question.split(IMAGE_MARK)
-        if len(parts) > 1 and not self.sees_images:
-            raise DataError(
-                f"problem {problem_id} has {len(parts) - 1} images and {type(self.module).__name__} reads text alone; "
-                "choose a model with a vision tower in model.path, or data without images"
-            )
-        for token in self._special:
-            if any(token in part for part in parts):
-                raise DataError(
-                    f"problem {problem_id}: the question holds the model's special token {token}; remove it"
-                )
-        text: str = self.tokenizer.apply_chat_template(
-            messages(question, template, in_parts=self.sees_images),
-            chat_template=self.processor.chat_template,
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        return text
-
-    def _processed(self, text: str, images: Sequence[Image]) -> Any:
-        """What the processor makes of one prompt, as tensors with a batch axis of one.
-
-        Pictures go in as pictures: of an array of 1 or 3 rows a processor would guess that they are its channels.
-        """
-        pictures = [fromarray(image.pixels) for image in images]
-        return self.processor(
-            text=[text],
-            images=[pictures] if pictures else None,
-            return_tensors="pt",
-            add_special_tokens=self._adds_special(text),
-        )
-
-    def _count(self, text: str) -> int:
-        """Tokens of a text; nothing but their number is asked for, which the fast tokenizers tell faster."""
-        adds_special = self._adds_special(text)
-        if not isinstance(self.tokenizer, PreTrainedTokenizerFast):
-            return len(self.tokenizer(text, add_special_tokens=adds_special)["input_ids"])
-        return len(self.tokenizer.backend_tokenizer.encode_batch_fast([text], add_special_tokens=adds_special)[0].ids)
-
-    def _adds_special(self, text: str) -> bool:
-        """Whether the tokenizer puts its start token before a rendered prompt: not twice, where the template did."""
-        start = self.tokenizer.bos_token
-        return start is None or not text.startswith(start)
+            raise refusal(outline.id, error) from error
 
     def _placeholders_by_size(self) -> Placeholders | None:
         """None where the family's are not known from sizes, or there are none."""
@@ -243,7 +208,7 @@ class VLM:
 
     def _prepared(self, prompt: Prompt) -> Prepared:
         """From the cache, or made again (a resumed or long-stored prompt)."""
-        return self._cache.get(prompt) or self._remember(prompt, self._processed(prompt.text, prompt.images))
+        return self._cache.get(prompt) or self._remember(prompt, self._encoder.processed(prompt.text, prompt.images))
 
     def _remember(self, prompt: Prompt, inputs: Any) -> Prepared:
         pixels = {name: inputs[name] for name in inputs if name not in _TEXT_KEYS | _TYPE_KEYS} if prompt.images else {}
@@ -353,12 +318,6 @@ def _end_ids(module: Any, tokenizer: Any) -> tuple[int, ...]:
     if tokenizer.eos_token_id is not None:
         listed = [tokenizer.eos_token_id, *listed]
     return tuple(dict.fromkeys(int(i) for i in listed))
-
-
-def _special_tokens(tokenizer: Any) -> tuple[str, ...]:
-    """What a question must not hold, the placeholders of images among it."""
-    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
-    return tuple(dict.fromkeys(token for token in (*tokenizer.all_special_tokens, *added) if token))
 
 
 def _forbidden_ids(module: Any, tokenizer: Any, eos_ids: tuple[int, ...]) -> tuple[int, ...]:

@@ -154,6 +154,7 @@ class Sampler:
         for problem in problems:
             if problem.id in taken:
                 self._repeated += 1
+                self._vlm.forget(problem, self._template)
                 continue
             try:
                 prompt = self._vlm.encode(problem, self._template, max_tokens=self._max_prompt_tokens)

@@ -1,0 +1,174 @@
+"""Problems to token ids and pixel tensors, by a model's own processor; and ahead of time, on the threads that read."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL.Image import fromarray
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from rethinker.errors import DataError
+from rethinker.models.templates import Template, messages
+from rethinker.models.text import TextProcessor
+from rethinker.types import IMAGE_MARK, Image, Problem
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Encoded:
+    """A rendered prompt and what the processor made of it, as tensors with a batch axis of one."""
+
+    text: str
+    inputs: Any
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(value.nbytes for value in self.inputs.values() if isinstance(value, Tensor))
+
+
+class Encoder:
+    """Renders, expands images to placeholders, and tokenises.
+
+    Args:
+        model: The model's name, for messages.
+    """
+
+    def __init__(self, processor: Any, *, model: str) -> None:
+        self.processor = processor
+        self._tokenizer = processor.tokenizer
+        self._model = model
+        self._special = _special_tokens(self._tokenizer)
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether the processor takes images."""
+        return not isinstance(self.processor, TextProcessor)
+
+    def encode(self, problem: Problem, template: Template) -> Encoded:
+        """One problem's prompt.
+
+        Raises:
+            DataError: the question holds one of the model's special tokens, there are images and no vision tower, or
+                the processor refuses an image.
+        """
+        text = self.rendered(problem.id, problem.question, template)
+        try:
+            return Encoded(text=text, inputs=self.processed(text, problem.images))
+        except ValueError as error:
+            raise refusal(problem.id, error) from error
+
+    def rendered(self, problem_id: str, question: str, template: Template) -> str:
+        """The prompt's text, a placeholder for each image.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        parts = question.split(IMAGE_MARK)
+        if len(parts) > 1 and not self.sees_images:
+            raise DataError(
+                f"problem {problem_id} has {len(parts) - 1} images and {self._model} reads text alone; choose a model "
+                "with a vision tower in model.path, or data without images"
+            )
+        for token in self._special:
+            if any(token in part for part in parts):
+                raise DataError(
+                    f"problem {problem_id}: the question holds the model's special token {token}; remove it"
+                )
+        text: str = self._tokenizer.apply_chat_template(
+            messages(question, template, in_parts=self.sees_images),
+            chat_template=self.processor.chat_template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        return text
+
+    def processed(self, text: str, images: Sequence[Image]) -> Any:
+        """What the processor makes of a rendered prompt.
+
+        Pictures go in as pictures: of an array of 1 or 3 rows a processor would guess that they are its channels.
+        """
+        pictures = [fromarray(image.pixels) for image in images]
+        return self.processor(
+            text=[text],
+            images=[pictures] if pictures else None,
+            return_tensors="pt",
+            add_special_tokens=self._adds_special(text),
+        )
+
+    def count(self, text: str) -> int:
+        """Tokens of a text; nothing but their number is asked for, which the fast tokenizers tell faster."""
+        adds_special = self._adds_special(text)
+        if not isinstance(self._tokenizer, PreTrainedTokenizerFast):
+            return len(self._tokenizer(text, add_special_tokens=adds_special)["input_ids"])
+        return len(self._tokenizer.backend_tokenizer.encode_batch_fast([text], add_special_tokens=adds_special)[0].ids)
+
+    def _adds_special(self, text: str) -> bool:
+        """Whether the tokenizer puts its start token before a rendered prompt: not twice, where the template did."""
+        start = self._tokenizer.bos_token
+        return start is None or not text.startswith(start)
+
+
+class Ahead:
+    """Problems encoded before anybody asks for them, until somebody does.
+
+    A tokenizer must not be used by two threads at once, so this has a copy of the processor, and one thread at a time.
+
+    Args:
+        encoder: Copied when it is first used.
+        limit: Nothing more is encoded while so many bytes are held; whoever asks then does it himself.
+    """
+
+    def __init__(self, encoder: Encoder, *, limit: int) -> None:
+        self._original = encoder
+        self._own: Encoder | None = None
+        self._limit = limit
+        self._held: dict[int, tuple[Problem, Template, Encoded]] = {}
+        self._bytes = 0
+        self._encoding = threading.Lock()
+        self._holding = threading.Lock()
+
+    @property
+    def bytes_held(self) -> int:
+        """Of what nobody has taken yet."""
+        return self._bytes
+
+    def put(self, problem: Problem, template: Template) -> None:
+        """Encode a problem; one that cannot be is left for `Encoder.encode` to refuse."""
+        with self._encoding:
+            if self._bytes >= self._limit:
+                return
+            if self._own is None:
+                self._own = copy.deepcopy(self._original)
+            try:
+                encoded = self._own.encode(problem, template)
+            except DataError:
+                return
+        with self._holding:
+            self._held[id(problem)] = (problem, template, encoded)
+            self._bytes += encoded.nbytes
+
+    def take(self, problem: Problem, template: Template) -> Encoded | None:
+        """What was made of this very problem, once."""
+        with self._holding:
+            held = self._held.pop(id(problem), None)
+            if held is None:
+                return None
+            _, made_for, encoded = held
+            self._bytes -= encoded.nbytes
+        return encoded if made_for == template else None
+
+
+def refusal(problem_id: str, error: ValueError) -> DataError:
+    """What a processor's complaint becomes."""
+    return DataError(f"problem {problem_id}: the model's processor refuses it: {error}")
+
+
+def _special_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """What a question must not hold, the placeholders of images among it."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return tuple(dict.fromkeys(token for token in (*tokenizer.all_special_tokens, *added) if token))
