@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from itertools import filterfalse, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +56,7 @@ def _fault(vlm: VLM) -> str:
     """Why prompts cannot be shared; empty where they can."""
     if vlm.module.config.get_text_config()._attn_implementation != NAME:
         return "its attention cannot be chosen by name"
-    a, b, c = [i for i in range(vlm.vocabulary) if i not in vlm.forbidden_ids][:3]
+    a, b, c = islice(filterfalse(set(vlm.forbidden_ids).__contains__, range(vlm.vocabulary)), 3)
     ids = torch.tensor([[a, c], [b, c]], device=vlm.device)
     try:
         apart = _states(vlm, ids, AloneLayout())[:, -1]
