@@ -69,6 +69,7 @@ TREE: dict[str, Any] = {
         "micro_batch_tokens": 999,
         "share_prompts": False,
         "compile": True,
+        "behaviour_logprobs": "learner",
         "optimizer": "adamw_8bit",
         "master_weights": False,
     },

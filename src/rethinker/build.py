@@ -12,7 +12,7 @@ import torch
 from rethinker.algo import advantages
 from rethinker.algo.credit import credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
-from rethinker.build_data import build_problems, open_parts
+from rethinker.build_data import Problems, build_problems, open_parts
 from rethinker.config import (
     AdvantageConfig,
     Config,
@@ -22,7 +22,7 @@ from rethinker.cores import usable_cores
 from rethinker.data.quarantine import Quarantine
 from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
-from rethinker.interfaces import AdvantageEstimator, Replay, RolloutEngine, Sampling, Scorer, Stream
+from rethinker.interfaces import AdvantageEstimator, Learner, Replay, RolloutEngine, Sampling, Scorer
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
 from rethinker.models import adapters
 from rethinker.models.loading import load
@@ -60,7 +60,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
     )
     engine = build_engine(config, vlm)
     scorer = build_scorer(config)
-    stopwatch = Stopwatch(("generate", "verify", "rethink", "update", "sync", "save"))
+    stopwatch = Stopwatch(("generate", "verify", "rethink", "logprobs", "update", "sync", "save"))
     marker = Marker(config.evaluation.marker)
     learner = _learner(config, vlm)
     return Parts(
@@ -71,7 +71,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
         ),
         stream=problems.stream,
         quarantine=problems.quarantine,
-        episodes=_episodes(config, problems.stream, problems.quarantine, vlm, engine, scorer, stopwatch, marker),
+        episodes=_episodes(config, problems, vlm, engine, scorer, stopwatch, marker, learner),
         replay=_replay(config),
         learner=learner,
         weights=LocalSync(learner, engine),
@@ -178,17 +178,17 @@ def build_held_out(config: Config, vlm: VLM, engine: RolloutEngine, scorer: Scor
 
 def _episodes(
     config: Config,
-    stream: Stream,
-    quarantine: Quarantine,
+    problems: Problems,
     vlm: VLM,
     engine: RolloutEngine,
     scorer: Scorer,
     stopwatch: Stopwatch,
     marker: Marker,
+    learner: Learner,
 ) -> Episodes:
     sampler = Sampler(
-        stream=stream,
-        quarantine=quarantine,
+        stream=problems.stream,
+        quarantine=problems.quarantine,
         vlm=vlm,
         engine=engine,
         scorer=scorer,
@@ -215,6 +215,7 @@ def _episodes(
         stopwatch=stopwatch,
         seed=config.seed,
         updates=config.train.updates_per_episode,
+        token_logprobs=learner.token_logprobs if config.learner.behaviour_logprobs == "learner" else None,
     )
 
 

@@ -246,6 +246,8 @@ class LearnerConfig(Section):
     """Most tokens of one forward and backward; attention's padding is not counted, and a longer response goes alone."""
     share_prompts: bool = True
     """Pass a group's prompt and images once, not once per response."""
+    behaviour_logprobs: Literal["engine", "learner"] = "engine"
+    """Whose log-probs of sampled tokens count: the torch engine's are exact; `learner` asks again, a forward each."""
     compile: bool = False
     """Compile the language model's layers with torch.compile: faster updates after a slow first one."""
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 
+import numpy as np
 import pytest
 from tests.rollout.scripted import CUT, ListStream, RuleScorer, ScriptedEngine, problem, rethinker, sampler
 
@@ -12,6 +14,7 @@ from rethinker.algo.advantages import grpo
 from rethinker.algo.credit import credit
 from rethinker.interfaces import Request
 from rethinker.models.vlm import VLM
+from rethinker.rollout.behaviour import TokenLogprobs
 from rethinker.rollout.episodes import Episode, Episodes
 from rethinker.rollout.second_looks import Marker
 from rethinker.runs.codec import decode, encode
@@ -29,7 +32,14 @@ LOOK = "\n\\boxed{3}"
 
 
 def episodes(
-    vlm: VLM, *, seed: int = 0, updates: int = 2, queries: int = 6, force: bool = True, look: str = LOOK
+    vlm: VLM,
+    *,
+    seed: int = 0,
+    updates: int = 2,
+    queries: int = 6,
+    force: bool = True,
+    look: str = LOOK,
+    token_logprobs: TokenLogprobs | None = None,
 ) -> Episodes:
     engine = ScriptedEngine(vlm, lambda request, sample: look if len(request.prefix) else say(request, sample))
     scorer = RuleScorer()
@@ -43,6 +53,7 @@ def episodes(
         stopwatch=Stopwatch(),
         seed=seed,
         updates=updates,
+        token_logprobs=token_logprobs,
     )
 
 
@@ -145,3 +156,23 @@ def _spent(made: Episodes, count: int) -> list[Episode]:
         list(episode.batches())
         found.append(episode)
     return found
+
+
+def test_the_learner_is_asked_for_log_probs_once_an_episode_where_the_engines_do_not_count(tiny_vlm: VLM) -> None:
+    asked: list[int] = []
+
+    def half_a_nat_lower(experiences: Sequence[Experience]) -> list[np.ndarray]:
+        asked.append(len(experiences))
+        return [(e.rollout.logprobs - 0.5).astype(np.float32) for e in experiences]
+
+    kept, moved = (first(episodes(tiny_vlm, token_logprobs=judge)) for judge in (None, half_a_nat_lower))
+    metrics = moved.drain_metrics()
+    assert (metrics["behaviour/recomputed"].value, metrics["behaviour/moved"].value) == (1.0, pytest.approx(0.5))
+    assert kept.drain_metrics()["behaviour/recomputed"].value == 0.0
+    assert asked == [24]
+    pairs = [pair for batches in zip(kept.batches(), moved.batches(), strict=True) for pair in zip(*batches)]
+    assert len(pairs) == 24
+    for engines, learners in pairs:
+        assert engines.rollout.token_ids.tolist() == learners.rollout.token_ids.tolist()
+        assert np.allclose(engines.rollout.logprobs - learners.rollout.logprobs, 0.5)
+        assert engines.advantage == learners.advantage

@@ -235,6 +235,7 @@ class PolicyLearner(Learner):
     def token_logprobs(self, experiences: Sequence[Experience]) -> list[Float32[np.ndarray, " tokens"]]:
         """Log-probabilities of every response token under the current weights, in the order given."""
         found: dict[int, np.ndarray] = {}
+        self.vlm.module.eval()
         with torch.no_grad():
             for micro in self._split(experiences):
                 batch = collate(micro, self.vlm, policy_version=self._policy_version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from rethinker.interfaces import Scorer
+from rethinker.rollout.behaviour import TokenLogprobs, recomputed
 from rethinker.rollout.rethink import Extended, Rethinker
 from rethinker.rollout.sampler import Sampler, is_mixed
 from rethinker.rollout.second_looks import Marker, forced, second_look_metrics, spontaneous
@@ -50,6 +51,7 @@ class Episodes:
     Args:
         rethinker: None forces nothing.
         updates: Batches per episode; groups stay whole, so that siblings share their prompt.
+        token_logprobs: The learner's, which take the place of the engine's; None keeps those.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Episodes:
         stopwatch: Stopwatch,
         seed: int,
         updates: int,
+        token_logprobs: TokenLogprobs | None = None,
     ) -> None:
         self._sampler = sampler
         self._rethinker = rethinker
@@ -72,6 +75,7 @@ class Episodes:
         self._stopwatch = stopwatch
         self._seed = seed
         self._updates = updates
+        self._token_logprobs = token_logprobs
         self._current: Episode | None = None
         self._next = 0
 
@@ -105,6 +109,11 @@ class Episodes:
         metrics["tokens/generated"] = Mean(sum=sampled.tokens + looked)
         order = generator(self._seed, Purpose.SHUFFLE, step=number).permutation(len(extended.groups))
         shuffled = [self._credit(extended.groups[int(index)]) for index in order]
+        metrics["behaviour/recomputed"] = Mean(sum=0.0)
+        if self._token_logprobs is not None:
+            with self._stopwatch("logprobs"):
+                shuffled, moved = recomputed(shuffled, self._token_logprobs)
+            metrics |= moved
         size = len(shuffled) // self._updates
         batches = [
             [experience for experiences in shuffled[start : start + size] for experience in experiences]
