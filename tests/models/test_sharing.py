@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from tests.models import toys
-from tests.models.checks import experience, learner_logprobs, problem, sampled, stock_logprobs, subject
+from tests.models.checks import SAMPLES, experience, learner_logprobs, problem, sampled, stock_logprobs, subject
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
 from rethinker.interfaces import Request, Sampling
+from rethinker.learner import logprobs
 from rethinker.learner.collate import split
 from rethinker.models import families, sharing
 from rethinker.models.attention import CausalLayout
@@ -212,6 +213,28 @@ def test_attention_that_has_no_name_is_left_alone(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(type(module.model), "_can_set_attn_implementation", classmethod(lambda _: False))
     vlm = VLM(module, processor)
     assert not vlm.shares_prompts
+
+
+def test_a_model_that_cannot_share_scores_no_more_tokens_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One per row while decoding, one chunk while learning."""
+    of = subject(HYBRID)
+    rows: list[int] = []
+    head = of.vlm.module.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _layer, _states, scores: rows.append(scores[..., 0].numel()))
+    try:
+        sampled(of.vlm, of.prompts[:1])
+        assert max(rows) == SAMPLES
+        rows.clear()
+        with torch.no_grad():
+            whole = learner_logprobs(of.vlm, of.experiences[:2])
+            monkeypatch.setattr(logprobs, "_CHUNK_SCORES", 4 * of.vlm.vocabulary)
+            assert max(rows) == max(len(part) for part in whole) > 4
+            rows.clear()
+            parts = learner_logprobs(of.vlm, of.experiences[:2])
+    finally:
+        hook.remove()
+    assert max(rows) == 4
+    assert all(torch.equal(left, right) for left, right in zip(whole, parts, strict=True))
 
 
 def test_micro_batches_of_a_model_that_cannot_share_hold_one_response() -> None:
