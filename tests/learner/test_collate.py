@@ -65,7 +65,7 @@ def test_prompts_stand_once_and_before_all_responses(tiny_vlm: VLM) -> None:
     batch = collate(rows(chosen), tiny_vlm, policy_version=0)
     in_order = [chosen[0], chosen[2], chosen[1]]
     wanted = [first.token_ids, second.token_ids, *(e.rollout.token_ids for e in in_order)]
-    assert batch.input_ids[0].tolist() == np.concatenate(wanted).tolist()
+    assert batch.line.input_ids[0].tolist() == np.concatenate(wanted).tolist()
     assert batch.targets.tolist() == np.concatenate(wanted[2:]).tolist()
     assert batch.padding == 0  # no two rows are of like length
 
@@ -75,14 +75,14 @@ def test_a_token_is_predicted_by_the_one_before_it_or_by_its_prompts_last(tiny_v
     chosen = [experience(p, sample=n, length=3, advantage=0.5) for n, p in enumerate((first, first, second))]
     batch = collate(rows(chosen), tiny_vlm, policy_version=0)
     a, b = len(first.token_ids), len(second.token_ids)
-    line = a + b
-    assert batch.sources.tolist() == [a - 1, line, line + 1, a - 1, line + 3, line + 4, line - 1, line + 6, line + 7]
+    end = a + b
+    assert batch.line.sources.tolist() == [a - 1, end, end + 1, a - 1, end + 3, end + 4, end - 1, end + 6, end + 7]
 
 
 def test_every_response_goes_on_where_its_prompt_ends(tiny_vlm: VLM) -> None:
     for prompt in plain.some_prompts(tiny_vlm):
         chosen = [experience(prompt, sample=n, length=5, advantage=0.5) for n in range(2)]
-        positions = collate(rows(chosen), tiny_vlm, policy_version=0).positions
+        positions = collate(rows(chosen), tiny_vlm, policy_version=0).line.positions
         start = int(tiny_vlm.positions(prompt).max()) + 1
         for response in positions[:, 0, len(prompt.token_ids) :].split(5, dim=1):
             assert response.tolist() == [[start + n for n in range(5)]] * 3
@@ -103,9 +103,9 @@ def test_images_come_in_the_order_of_their_prompts(tiny_vlm: VLM) -> None:
     chosen = [experience(p, sample=n, length=3, advantage=0.5) for n, p in enumerate((two, told, first))]
     batch = collate(rows(chosen), tiny_vlm, policy_version=0)
     wanted = tiny_vlm.vision([two, first])
-    assert torch.equal(batch.vision["pixel_values"], wanted["pixel_values"])
-    placeholders = int((batch.input_ids == tiny_vlm.module.config.image_token_id).sum())
-    assert 4 * placeholders == len(batch.vision["pixel_values"])
+    assert torch.equal(batch.line.vision["pixel_values"], wanted["pixel_values"])
+    placeholders = int((batch.line.input_ids == tiny_vlm.module.config.image_token_id).sum())
+    assert 4 * placeholders == len(batch.line.vision["pixel_values"])
 
 
 def test_samples_of_an_earlier_version_are_stale(tiny_vlm: VLM) -> None:

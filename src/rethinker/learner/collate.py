@@ -1,7 +1,7 @@
 """Experiences to tensors: one line of tokens, [p1 | p2 … | r1 | r2 …], where a prompt and its images stand once.
 
 Tensors are born here and live until the optimiser step. Each response sees its prompt and itself, never a sibling, and
-its positions start where the prompt's end, so the line equals separate forwards (`packing.PackedLayout`). An experience
+its positions start where the prompt's end, so the line equals separate forwards (`attention.PackedLayout`). An experience
 drawn several times stands once, its weights multiplied: the loss and its gradient are the same.
 """
 
@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int64
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
-from rethinker.models.attention import PackedLayout
-from rethinker.models.tables import TableLayout
+from rethinker.models.packing import Line, pack
 from rethinker.models.vlm import VLM
-from rethinker.types import Experience, Prompt
+from rethinker.types import Experience, Prompt, Rollout
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -40,19 +39,11 @@ class Batch:
     """A micro-batch on the device. "tokens" runs over the response tokens, by row and experience.
 
     Attributes:
-        prompts: The prompts, in order.
-        input_ids: Prompts, then responses; as a batch of one for the model.
-        layout: Who sees whom.
-        sources: Index in the line of the position that predicts each response token.
+        line: What the model reads.
         stale: True for samples of an earlier policy version than the update's.
     """
 
-    prompts: tuple[Prompt, ...]
-    input_ids: Int[Tensor, "1 length"]
-    positions: Int[Tensor, "axes 1 length"]
-    layout: PackedLayout
-    vision: dict[str, Tensor]
-    sources: Int[Tensor, " tokens"]
+    line: Line
     targets: Int[Tensor, " tokens"]
     behaviour: Float[Tensor, " tokens"]
     advantages: Float[Tensor, " tokens"]
@@ -64,12 +55,12 @@ class Batch:
     @property
     def slots(self) -> int:
         """Places in attention's tables; everything else runs without padding."""
-        return self.layout.slots
+        return self.line.layout.slots
 
     @property
     def padding(self) -> int:
         """Those of them that hold no token."""
-        return self.layout.padding
+        return self.line.layout.padding
 
 
 def split(chosen: Sequence[Experience], vlm: VLM, *, share_prompts: bool, token_budget: int) -> list[list[Row]]:
@@ -127,55 +118,23 @@ def collate(packed: Sequence[Row], vlm: VLM, *, policy_version: int) -> Batch:
     Raises:
         ValueError: a response holds an id that is never sampled (an image placeholder, say).
     """
-    prompts = [row.prompt for row in packed]
-    if vlm.blank is not None and not any(prompt.images for prompt in prompts):
-        prompts.append(vlm.blank)  # nothing sees it
     flat = [pair for row in packed for pair in zip(row.experiences, row.times, strict=True)]
-    owners = [index for index, row in enumerate(packed) for _ in row.experiences]
-    responses = [experience.rollout.token_ids for experience, _ in flat]
-    _refuse_forbidden(responses, [prompts[owner] for owner in owners], vlm)
-    placed = [vlm.positions(prompt).numpy() for prompt in prompts]
-    starts = [int(positions.max()) + 1 for positions in placed]
-    axes = vlm.position_axes
-    after = [np.tile(starts[owner] + np.arange(len(ids)), (axes, 1)) for owner, ids in zip(owners, responses)]
-    device = vlm.device
-    return Batch(
-        prompts=tuple(prompts),
-        input_ids=torch.from_numpy(np.concatenate([*(prompt.token_ids for prompt in prompts), *responses]))[None].to(
-            device
-        ),
-        positions=torch.from_numpy(np.concatenate([*placed, *after], axis=1))[:, None].to(device),
-        layout=TableLayout(
-            [len(prompt.token_ids) for prompt in prompts],
-            [len(ids) for ids in responses],
-            owners,
-            blocks=vlm.image_blocks(prompts),
-            dtype=vlm.module.dtype,
-            device=device,
-        ),
-        vision=vlm.vision(prompts),
-        sources=torch.from_numpy(_sources(prompts, responses, owners)).to(device),
-        **_tokens(flat, device, policy_version),
+    _refuse_forbidden([experience.rollout for experience, _ in flat], vlm)
+    line = pack(
+        vlm,
+        [row.prompt for row in packed],
+        [experience.rollout.token_ids for experience, _ in flat],
+        owners=[index for index, row in enumerate(packed) for _ in row.experiences],
     )
+    return Batch(line=line, **_tokens(flat, vlm.device, policy_version))
 
 
-def _refuse_forbidden(responses: Sequence[Int64[np.ndarray, " tokens"]], prompts: Sequence[Prompt], vlm: VLM) -> None:
+def _refuse_forbidden(rollouts: Sequence[Rollout], vlm: VLM) -> None:
     forbidden = set(vlm.forbidden_ids)
-    for ids, prompt in zip(responses, prompts, strict=True):
-        if bad := forbidden.intersection(ids.tolist()):
-            raise ValueError(f"a response to {prompt.problem_id} holds ids that are never sampled: {sorted(bad)}")
-
-
-def _sources(
-    prompts: Sequence[Prompt], responses: Sequence[Int64[np.ndarray, " tokens"]], owners: Sequence[int]
-) -> Int64[np.ndarray, " tokens"]:
-    """The first token of a response is predicted at its prompt's last token, each other one at the token before it."""
-    last_of_prompt = np.cumsum([len(prompt.token_ids) for prompt in prompts]) - 1
-    lengths = np.array([len(ids) for ids in responses])
-    firsts = np.cumsum(lengths) - lengths
-    sources = last_of_prompt[-1] + np.arange(lengths.sum())
-    sources[firsts] = last_of_prompt[np.array(owners)]
-    return sources
+    for rollout in rollouts:
+        if bad := forbidden.intersection(rollout.token_ids.tolist()):
+            name = rollout.prompt.problem_id
+            raise ValueError(f"a response to {name} holds ids that are never sampled: {sorted(bad)}")
 
 
 def _tokens(flat: Sequence[tuple[Experience, int]], device: torch.device, version: int) -> dict[str, Tensor]:

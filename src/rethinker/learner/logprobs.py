@@ -35,11 +35,12 @@ def token_logprobs(vlm: VLM, batch: Batch) -> Scored:
     The entropy carries no gradient.
     """
     score: Score = partial(_score, vlm) if vlm.plain_scores else _picked
+    line = batch.line
     if vlm.shares_prompts:
-        hidden = vlm.hidden(batch.input_ids, positions=batch.positions, layout=batch.layout, vision=batch.vision)
-        states = hidden[0].index_select(0, batch.sources)
+        hidden = vlm.hidden(line.input_ids, positions=line.positions, layout=line.layout, vision=line.vision)
+        states = hidden[0].index_select(0, line.sources)
     else:
-        (prompt,), read, count = batch.prompts, batch.targets[None, :-1], len(batch.targets)
+        (prompt,), read, count = line.prompts, batch.targets[None, :-1], len(batch.targets)
         if vlm.plain_scores:
             states = vlm.separate_hidden(prompt, read)[0, -count:]
         else:
