@@ -1,7 +1,7 @@
 """Experiences to tensors: one line of tokens, [p1 | p2 … | r1 | r2 …], where a prompt and its images stand once.
 
 Tensors are born here and live until the optimiser step. Each response sees its prompt and itself, never a sibling, and
-its positions start where the prompt's end, so the line equals separate forwards (`attention.PackedLayout`). An experience
+its positions start where the prompt's end, so the line equals separate forwards (`models/packing.py`). An experience
 drawn several times stands once, its weights multiplied: the loss and its gradient are the same.
 """
 
