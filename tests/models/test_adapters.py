@@ -195,6 +195,19 @@ def test_the_policy_without_its_adapter_is_the_reference(tiny_vlm: VLM) -> None:
         trainer(tiny_vlm, reference=tiny_vlm, kl=0.5)
 
 
+@pytest.mark.parametrize("lora", [Lora(rank=2, alpha=2.0, parts=("vision",)), None], ids=["lora", "frozen"])
+def test_text_alone_teaches_a_vision_tower_nothing_and_images_beside_it_do(tiny_vlm: VLM, lora: Lora | None) -> None:
+    made = adapted(tiny_vlm, lora) if lora else copied(tiny_vlm)
+    if not lora:
+        adapters.freeze(made.module, ("language",))
+    before, chosen = bytes_of(made), batch(made)
+    told = [each for each in chosen if not each.rollout.prompt.images]
+    assert trainer(made).update(told)["policy/grad_norm"].sum == 0
+    assert bytes_of(made) == before
+    assert trainer(made, tokens=1).update(chosen)["policy/grad_norm"].sum > 0  # a micro-batch each
+    assert bytes_of(made) != before
+
+
 def test_an_adapter_on_a_part_without_linear_layers_is_refused() -> None:
     with torch.device("meta"):
         module = Qwen3ForCausalLM(Qwen3Config(hidden_size=32, intermediate_size=64, num_hidden_layers=1, vocab_size=99))
