@@ -45,6 +45,11 @@ NOTES = """\
 Sliding windows and image tokens that see each other both ways (Gemma 3), deep-stacked features (Qwen3-VL), tiles
 (InternVL3, LLaVA-OneVision, SmolVLM2) and positions on three axes (Qwen-VL) are part of what is checked. A new family
 needs no code if these rules fit it; what it does unlike the others is one entry in `src/rethinker/models/families.py`.
+
+Where a vision tower is sharded over processes, each of them must call it in every forward that reads prompts. A batch
+without images, in the learner or in the engine, therefore gets a blank image that nothing sees
+(`VLM(..., blank_image=True)`; two processes are checked with images on either of them and on none). It does not even
+out how many forwards each process makes: whoever shards a model gives every process the same number.
 """
 
 

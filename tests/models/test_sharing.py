@@ -184,6 +184,11 @@ def test_gemma_4_shares_prompts_unless_images_are_read_both_ways_or_layers_share
     assert found == {"causal": True, "layered": True, "thrifty": False}
 
 
+def test_a_gentle_cap_on_scores_shows_even_in_half_precision() -> None:
+    module, processor = toys.gemma4(bidirectional=None, final_logit_softcapping=30.0)
+    assert not VLM(module.bfloat16().eval(), processor).plain_scores
+
+
 def test_a_model_that_scales_its_scores_is_run_as_it_is() -> None:
     module, processor = toys.build("Qwen3 (text)")
     forward = module.forward

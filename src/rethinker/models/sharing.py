@@ -25,8 +25,11 @@ from rethinker.types import IMAGE_MARK, Image, Problem, Prompt
 if TYPE_CHECKING:
     from rethinker.models.vlm import VLM
 
-_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
+_ROUNDED = {torch.float32: 1e-3, torch.float64: 1e-6}
 """Largest difference that rounding may make, relative to the largest value; twenty times as much in half precision."""
+
+_SAME = 1e-4
+"""The same for what is computed from the same numbers in the same way."""
 
 _SCORED = 8
 """Positions whose scores are compared: a large vocabulary's at every position would be gigabytes."""
@@ -46,9 +49,8 @@ def try_out(vlm: VLM) -> tuple[bool, bool]:
     try:
         with torch.no_grad():
             prompt = _tried(vlm)
-            nothing = torch.zeros(1, 0, dtype=torch.int64, device=vlm.device)
-            own, scores = vlm.separate_hidden(prompt, nothing), vlm.separate_scores(prompt, nothing, last=_SCORED)
-            plain = not _far(vlm.logits(own[:, -_SCORED:]), scores, vlm)
+            own, scores = _states_and_scores(vlm, prompt)
+            plain = not _far(vlm.logits(own[:, -_SCORED:]), scores, _SAME)
             fault = _fault(vlm, prompt, own) if plain else "its scores are not those of its output layer"
     except _REFUSALS as error:
         fault = f"it cannot be tried: {error}"
@@ -63,6 +65,18 @@ def try_out(vlm: VLM) -> tuple[bool, bool]:
     return not fault, plain
 
 
+def _states_and_scores(vlm: VLM, prompt: Prompt) -> tuple[Tensor, Tensor]:
+    """Of one forward of the model as it is, so that even half precision tells whether the ones give the others."""
+    states: list[Tensor] = []
+    hook = vlm.module.base_model.register_forward_hook(lambda _m, _i, output: states.append(output.last_hidden_state))
+    try:
+        nothing = torch.zeros(1, 0, dtype=torch.int64, device=vlm.device)
+        scores = vlm.separate_scores(prompt, nothing, last=_SCORED)
+    finally:
+        hook.remove()
+    return states[0], scores
+
+
 def _fault(vlm: VLM, prompt: Prompt, own: Tensor) -> str:
     """Why a prompt whose states by the model's own attention are known cannot be shared; empty where it can."""
     choose_attention(vlm.module, NAME)
@@ -72,15 +86,16 @@ def _fault(vlm: VLM, prompt: Prompt, own: Tensor) -> str:
     pairs = torch.tensor([[a, c], [b, c]], device=vlm.device)
     places = torch.arange(2, device=vlm.device).expand(vlm.position_axes, 2, 2)
     apart = vlm.hidden(pairs, positions=places, layout=AloneLayout(), vision={})[:, -1]
-    if _far(apart[0], apart[1], vlm):
+    rounded = _ROUNDED.get(vlm.module.dtype, 2e-2)
+    if _far(apart[0], apart[1], rounded):
         return "something besides attention mixes its tokens"
     ids = torch.from_numpy(prompt.token_ids)[None].to(vlm.device)
     positions = vlm.positions(prompt)[:, None].to(vlm.device)
     layout, cache = _causal(vlm, prompt), DynamicCache()
     shared = vlm.hidden(ids, positions=positions, layout=layout, vision=vlm.vision([prompt]), cache=cache)
-    if _far(shared, own, vlm):
+    if _far(shared, own, rounded):
         return "its attention is not causal, or reads images otherwise"
-    return "" if len(cache.layers) == vlm.text_layers else "its layers share keys with each other"
+    return "" if len(cache.layers) == vlm.text_layers else "not every layer keeps keys of its own"
 
 
 def _causal(vlm: VLM, prompt: Prompt) -> Layout:
@@ -101,8 +116,7 @@ def _tried(vlm: VLM) -> Prompt:
     return vlm.encode(Problem(id="tried", images=images, question=question, answer="none", verifier="text"), "plain")
 
 
-def _far(left: Tensor, right: Tensor, vlm: VLM) -> bool:
-    tolerance = _TOLERANCE.get(vlm.module.dtype, 2e-2)
+def _far(left: Tensor, right: Tensor, tolerance: float) -> bool:
     return not float((left - right).abs().max()) <= tolerance * float(right.abs().max())
 
 
