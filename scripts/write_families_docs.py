@@ -27,9 +27,11 @@ log-probs in nats, gradients relative to each parameter's norm); *holds* stands 
 
 NOTES = """\
 - **prompts**: *shared* means that a prompt and its images pass the model once for all responses to it, in the learner
-  and in the engine. Where something besides attention mixes tokens (a recurrent or hybrid layer), or attention cannot
-  be chosen by name, every response is a forward of its own: right, slower, and said once when the model is loaded.
-  Which of the two holds is found by trying, so a model that is not listed is sorted the same way.
+  and in the engine. Where something besides attention mixes tokens (a recurrent or hybrid layer), where attention
+  cannot be chosen by name, where images are read in a way that is not known here (Gemma 4's larger models let an
+  image's tokens see each other both ways in some layers alone) or where layers share keys (its smaller ones), every
+  response is a forward of its own: right, slower, and said once when the model is loaded, with the reason. Which of
+  the two holds is found by trying a prompt with an image, so a model that is not listed is sorted the same way.
 - **prompt → ids, pixels**: the ids are those of Hugging Face's own call, and there are as many placeholders as image
   features, for no, one and several images of very different sizes.
 - **length from sizes**: the length of a prompt is counted from its question and image sizes without a pixel.
@@ -43,6 +45,11 @@ NOTES = """\
 Sliding windows and image tokens that see each other both ways (Gemma 3), deep-stacked features (Qwen3-VL), tiles
 (InternVL3, LLaVA-OneVision, SmolVLM2) and positions on three axes (Qwen-VL) are part of what is checked. A new family
 needs no code if these rules fit it; what it does unlike the others is one entry in `src/rethinker/models/families.py`.
+
+Where a vision tower is sharded over processes, each of them must call it in every forward that reads prompts. A batch
+without images, in the learner or in the engine, therefore gets a blank image that nothing sees
+(`VLM(..., blank_image=True)`; two processes are checked with images on either of them and on none). It does not even
+out how many forwards each process makes: whoever shards a model gives every process the same number.
 """
 
 

@@ -3,6 +3,7 @@ from pydantic import BaseModel, ValidationError
 
 from rethinker.config import Config, ForcedRethinkConfig, SamplerConfig, SsrReplayConfig, VerifierConfig
 from rethinker.config_section import Section
+from rethinker.model_config import ModelConfig
 from rethinker.warmup_config import WarmupConfig
 
 SECTIONS = Section.__subclasses__()
@@ -27,6 +28,18 @@ def test_sections_are_frozen_and_refuse_unknown_keys() -> None:
         Config().seed = 1  # type: ignore[misc]
     with pytest.raises(ValidationError, match="lerner"):
         Config.model_validate({"lerner": {}})
+
+
+def test_a_models_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert ModelConfig(path="~/models/base").path == "/home/someone/models/base"
+    assert ModelConfig(path="owner/name").path == "owner/name"
+
+
+def test_bounds_on_image_areas_that_leave_no_room_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"model\.min_pixels=9 is more than model\.max_pixels=4"):
+        ModelConfig(min_pixels=9, max_pixels=4)
+    assert ModelConfig(min_pixels=9).max_pixels == 0  # its processor's own
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from os.path import expanduser
 from typing import Any
 
 import torch
@@ -101,7 +100,7 @@ def build_vlm(config: Config) -> VLM:
         ModelError: the model cannot be loaded, or cannot be trained this way.
     """
     vlm = load(
-        expanduser(config.model.path),
+        config.model.path,
         device=resolve_device(config.device),
         dtype=config.model.dtype,
         trust_remote_code=config.model.trust_remote_code,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from os.path import expanduser
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rethinker.config_section import Count, Natural, Positive, Section, Share
 
@@ -42,7 +43,7 @@ class ModelConfig(Section):
     """Which VLM is trained."""
 
     path: str = "tiny"
-    """`tiny` for the embedded model, else a Hugging Face folder or hub name."""
+    """`tiny` for the embedded model, else a Hugging Face folder or hub name; `~` is the home folder."""
     trust_remote_code: bool = False
     """Allow code from the model's folder to run; off unless asked for."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -60,6 +61,11 @@ class ModelConfig(Section):
     pixel_bytes: Count = 2_000_000_000
     """Most memory for images as the model reads them, kept from the engine to the learner; as much again for those of
     the next step, prepared during this one."""
+
+    @field_validator("path")
+    @classmethod
+    def _from_home(cls, path: str) -> str:
+        return expanduser(path)
 
     @model_validator(mode="after")
     def _trains_something(self) -> Self:

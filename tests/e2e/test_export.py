@@ -16,6 +16,7 @@ from transformers import AutoModelForImageTextToText
 from rethinker.build import build_vlm
 from rethinker.config_files import load
 from rethinker.models import adapters
+from rethinker.models.patches import embed_patches_by_products
 from rethinker.models.vlm import VLM
 
 LORA = "model.adapter={kind: lora, rank: 4, alpha: 8, parts: [language, vision]}"
@@ -46,6 +47,7 @@ def trained(place: Path, name: str, *overrides: str) -> Path:
 
 
 def logits(vlm: VLM, module: torch.nn.Module) -> torch.Tensor:
+    embed_patches_by_products(module)  # as the policy does: what is the same is then the same to the bit
     response = np.arange(20, 28)
     with torch.no_grad():
         return torch.cat([module.eval()(**inputs(vlm, prompt, response)).logits[0] for prompt in some_prompts(vlm)])
@@ -88,6 +90,19 @@ def test_a_merged_export_is_a_whole_model_with_the_policys_logits(adapted: Path,
     assert float((logits(vlm, base) - wanted).abs().max()) > 1e-2
     again = build_vlm(load([adapted / "config.yaml"], [f"model.path={tmp_path / 'merged'}", "model.adapter.kind=none"]))
     assert again.processor.chat_template == vlm.processor.chat_template
+
+
+def test_a_merge_finds_the_base_from_anywhere_and_says_where_it_was(
+    place: Path, talker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = shutil.copytree(talker, place / "base")
+    run = trained(place, "nearby", LORA, "model.path=base", "train.steps=2")
+    monkeypatch.chdir(tmp_path)
+    assert runs.rethinker("export", run, "--to", "merged", "--merge", "--checkpoint", "last") == 0
+    assert (tmp_path / "merged" / "model.safetensors").is_file()
+    shutil.rmtree(base)
+    assert runs.rethinker("export", run, "--to", "again", "--merge", "--checkpoint", "last") == 1
+    assert f"the adapter's base is no longer at {base}" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_an_adapters_run_that_is_resumed_ends_as_the_unbroken_one(

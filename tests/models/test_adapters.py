@@ -10,12 +10,19 @@ from tests.conftest import copied
 from tests.learner.given import batch
 from tests.learner.test_learner import through_disk
 from tests.models import toys
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    AutoModelForImageTextToText,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 from rethinker.errors import CheckpointError, ModelError
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
 from rethinker.models import adapters
 from rethinker.models.adapters import Lora
+from rethinker.models.loading import load
 from rethinker.models.vlm import VLM
 
 LANGUAGE = Lora(rank=4, alpha=8.0)
@@ -195,11 +202,40 @@ def test_the_policy_without_its_adapter_is_the_reference(tiny_vlm: VLM) -> None:
         trainer(tiny_vlm, reference=tiny_vlm, kl=0.5)
 
 
+@pytest.mark.parametrize("lora", [Lora(rank=2, alpha=2.0, parts=("vision",)), None], ids=["lora", "frozen"])
+def test_text_alone_teaches_a_vision_tower_nothing_and_images_beside_it_do(tiny_vlm: VLM, lora: Lora | None) -> None:
+    made = adapted(tiny_vlm, lora) if lora else copied(tiny_vlm)
+    if not lora:
+        adapters.freeze(made.module, ("language",))
+    before, chosen = bytes_of(made), batch(made)
+    told = [each for each in chosen if not each.rollout.prompt.images]
+    assert trainer(made).update(told)["policy/grad_norm"].sum == 0
+    assert bytes_of(made) == before
+    assert trainer(made, tokens=1).update(chosen)["policy/grad_norm"].sum > 0  # a micro-batch each
+    assert bytes_of(made) != before
+
+
 def test_an_adapter_on_a_part_without_linear_layers_is_refused() -> None:
     with torch.device("meta"):
         module = Qwen3ForCausalLM(Qwen3Config(hidden_size=32, intermediate_size=64, num_hidden_layers=1, vocab_size=99))
     with pytest.raises(ModelError, match=r"no linear layer in its vision part.*model\.adapter\.parts"):
         adapters.add_lora(module, BOTH, seed=0)
+
+
+def test_experts_that_an_adapter_does_not_reach_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "vocab_size": 99, "num_attention_heads": 4, "head_dim": 8}
+    with torch.device("meta"):
+        module = Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, num_experts=4, moe_intermediate_size=16))
+    adapters.add_lora(module, LANGUAGE, seed=0)
+    whole = sum(weight.numel() for name, weight in module.named_parameters() if ".lora_" not in name)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "rethinker"]
+    assert f"{4 * 3 * 32 * 16:,} of {whole:,} weights of its parts stand in stacks of matrices" in said
+
+
+@pytest.mark.parametrize("family", ["Qwen2-VL", "Gemma 3", "LLaVA-OneVision", "Qwen3.5 (hybrid)"])
+def test_convolutions_and_tables_are_no_experts(family: str, caplog: pytest.LogCaptureFixture) -> None:
+    adapters.add_lora(toys.build(family)[0], BOTH, seed=0)
+    assert "stacks of matrices" not in caplog.text
 
 
 # ---- folders -----------------------------------------------------------------------------------------------------
@@ -231,6 +267,34 @@ def test_an_adapter_comes_back_from_its_folder(on_disk: VLM, tiny_vlm: VLM, tmp_
     assert bytes_of(fresh) == bytes_of(on_disk)
     with pytest.raises(ModelError, match="of another model"):
         adapters.load_adapter(adapted(tiny_vlm).module, tmp_path)
+
+
+def test_settings_of_generation_that_transformers_would_not_write_are_kept(tiny_vlm: VLM, tmp_path: Path) -> None:
+    """A temperature without sampling is refused by `save_pretrained`, and by nobody who reads it."""
+    sampling = {"temperature": 0.01, "top_p": 0.9, "do_sample": False}
+    (tmp_path / "model").mkdir()
+    tiny_vlm.save(tmp_path / "model")
+    file = tmp_path / "model" / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | sampling))
+    loaded = load(str(tmp_path / "model"), device="cpu")
+    for folder in ("whole", "merged"):
+        (tmp_path / folder).mkdir()
+    loaded.save(tmp_path / "whole")
+    adapters.save_merged(adapted(loaded).module, tmp_path / "merged")
+    for folder in ("whole", "merged"):
+        assert json.loads((tmp_path / folder / "generation_config.json").read_text()).items() >= sampling.items()
+
+
+def test_a_merged_folder_holds_the_buffers_too(tmp_path: Path) -> None:
+    """Gemma 4 scales each layer by one that a checkpoint holds."""
+    module, _ = toys.build("Gemma 4")
+    scales = {name: value.fill_(0.5) for name, value in module.named_buffers() if name.endswith("layer_scalar")}
+    assert scales
+    adapters.add_lora(module, LANGUAGE, seed=0)
+    adapters.save_merged(module, tmp_path)
+    back = AutoModelForImageTextToText.from_pretrained(tmp_path)
+    assert all(torch.equal(back.get_buffer(name), value) for name, value in scales.items())
+    assert dict(back.named_parameters()).keys() == dict(adapters.merged_weights(module)).keys()
 
 
 # ---- gradient checkpointing, types -------------------------------------------------------------------------------

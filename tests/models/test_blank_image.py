@@ -1,10 +1,11 @@
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.models import toys
-from tests.models.checks import learner_logprobs, subject
+from tests.models.checks import learner_logprobs, problem, sampled, subject
 from tests.models.two_ranks import run
 
 from rethinker.models.vlm import VLM
@@ -39,6 +40,21 @@ def test_a_batch_with_images_gets_no_blank_one() -> None:
     with torch.no_grad():
         left, right = (torch.cat(learner_logprobs(each, mixed)) for each in (vlm, subject("Qwen2.5-VL").vlm))
     assert left.equal(right)
+
+
+@pytest.mark.parametrize("names", [("told",), ("told", "one")])
+def test_the_tower_is_called_once_where_prompts_are_read_to_go_on_from(names: tuple[str, ...]) -> None:
+    vlm = VLM(*toys.build("Qwen2.5-VL"), blank_image=True)
+    calls: list[None] = []
+    vlm.module.model.visual.register_forward_hook(lambda *_: calls.append(None))
+    found, wanted = (
+        sampled(each, [each.encode(problem(name), "plain") for name in names])
+        for each in (vlm, subject("Qwen2.5-VL").vlm)
+    )
+    assert len(calls) == 1
+    for (_, left), (_, right) in zip(found, wanted, strict=True):
+        assert left.token_ids.tolist() == right.token_ids.tolist()
+        assert np.abs(left.logprobs - right.logprobs).max() < 1e-5
 
 
 def test_ranks_with_and_without_images_neither_hang_nor_differ_from_one_process(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.models.toys import TOYS
 from rethinker.types import Image
 
 TEXT_ONLY = {"Qwen3 (text)", "Mamba (text, recurrent)"}
-SEPARATE = {"Qwen3.5 (hybrid)", "Mamba (text, recurrent)"}
+SEPARATE = {"Gemma 4", "Qwen3.5 (hybrid)", "Mamba (text, recurrent)"}
 
 
 @pytest.mark.parametrize("column", CHECKS)
@@ -21,7 +21,7 @@ def test_a_family_holds(name: str, column: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_only_a_recurrent_family_cannot_share_prompts(name: str) -> None:
+def test_prompts_are_shared_wherever_they_can_be(name: str) -> None:
     assert subject(name).vlm.shares_prompts == (name not in SEPARATE)
 
 

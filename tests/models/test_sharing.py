@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from tests.models import toys
-from tests.models.checks import experience, learner_logprobs, problem, sampled, stock_logprobs, subject
+from tests.models.checks import SAMPLES, experience, learner_logprobs, problem, sampled, stock_logprobs, subject
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
 from rethinker.interfaces import Request, Sampling
+from rethinker.learner import logprobs
 from rethinker.learner.micro_batches import split
-from rethinker.models import sharing
+from rethinker.models import families, sharing
 from rethinker.models.attention import CausalLayout
-from rethinker.models.families import Family
 from rethinker.models.vlm import VLM
 from rethinker.rollout.engine import generate
 from rethinker.rollout.torch_engine import TorchEngine
@@ -90,15 +90,6 @@ def test_no_mask_is_made_where_a_causal_product_suffices() -> None:
     assert layout._made == {}
 
 
-def test_without_its_blocks_gemma_reads_images_otherwise() -> None:
-    vlm = VLM(*toys.build("Gemma 3"))
-    vlm._family = Family()
-    prompt = vlm.encode(problem("one"), "plain")
-    with torch.no_grad():
-        left, right = (sampled(each, [prompt])[0][1].logprobs for each in (vlm, subject("Gemma 3").vlm))
-    assert np.abs(left - right).max() > 1e-3
-
-
 # ---- decoding ----
 
 
@@ -160,6 +151,44 @@ def test_a_hybrid_model_says_once_that_it_cannot_share(caplog: pytest.LogCapture
     ]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_images_that_are_read_in_an_unknown_way_are_noticed(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    monkeypatch.delitem(families._FAMILIES, "gemma3")  # nobody says that an image's tokens see each other both ways
+    module, processor = toys.build("Gemma 3")
+    assert not VLM(module.to(dtype), processor).shares_prompts
+
+
+def test_an_image_that_cannot_be_tried_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    sharing._warn.cache_clear()
+    module, processor = toys.build("Qwen2-VL")
+    processor.chat_template = processor.chat_template.replace("<|image_pad|>", "")
+    assert not VLM(module, processor).shares_prompts
+    assert "cannot share prompts (it cannot be tried: " in caplog.text
+
+
+def test_gemma_4_shares_prompts_unless_images_are_read_both_ways_or_layers_share_keys() -> None:
+    shared = {"causal": {}, "layered": {"hidden_size_per_layer_input": 8}, "thrifty": {"num_kv_shared_layers": 2}}
+    found = {}
+    for name, text in shared.items():
+        torch.manual_seed(0)
+        module, processor = toys.gemma4(bidirectional=None, **text)
+        vlm = VLM(module.eval(), processor)
+        found[name] = vlm.shares_prompts
+        prompt = vlm.encode(problem("one"), "plain")
+        _, completion = sampled(vlm, [prompt])[0]
+        with torch.no_grad():
+            alone = stock_logprobs(module, processor, prompt, completion.token_ids).numpy()
+        assert np.abs(completion.logprobs - alone).max() < 1e-4
+    assert found == {"causal": True, "layered": True, "thrifty": False}
+
+
+def test_a_gentle_cap_on_scores_shows_even_in_half_precision() -> None:
+    module, processor = toys.gemma4(bidirectional=None, final_logit_softcapping=30.0)
+    assert not VLM(module.bfloat16().eval(), processor).plain_scores
+
+
 def test_a_model_that_scales_its_scores_is_run_as_it_is() -> None:
     module, processor = toys.build("Qwen3 (text)")
     forward = module.forward
@@ -172,11 +201,15 @@ def test_a_model_that_scales_its_scores_is_run_as_it_is() -> None:
     module.forward = scaled
     vlm = VLM(module, processor)
     assert not vlm.shares_prompts
+    assert not vlm.plain_scores
     prompt = vlm.encode(problem("told"), "plain")
+    made = sampled(vlm, [prompt])
     with torch.no_grad():
-        for _, completion in sampled(vlm, [prompt]):
-            alone = stock_logprobs(module, vlm.processor, prompt, completion.token_ids)
-            assert np.abs(completion.logprobs - alone.numpy()).max() < 1e-5
+        parts = learner_logprobs(vlm, [experience(*each, advantage=1.0) for each in made])
+        for (_, completion), part in zip(made, parts, strict=True):
+            alone = stock_logprobs(module, vlm.processor, prompt, completion.token_ids).numpy()
+            assert np.abs(completion.logprobs - alone).max() < 1e-5
+            assert np.abs(part.numpy() - alone[: len(part)]).max() < 1e-5
 
 
 def test_attention_that_has_no_name_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +218,28 @@ def test_attention_that_has_no_name_is_left_alone(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(type(module.model), "_can_set_attn_implementation", classmethod(lambda _: False))
     vlm = VLM(module, processor)
     assert not vlm.shares_prompts
+
+
+def test_a_model_that_cannot_share_scores_no_more_tokens_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One per row while decoding, one chunk while learning."""
+    of = subject(HYBRID)
+    rows: list[int] = []
+    head = of.vlm.module.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _layer, _states, scores: rows.append(scores[..., 0].numel()))
+    try:
+        sampled(of.vlm, of.prompts[:1])
+        assert max(rows) == SAMPLES
+        rows.clear()
+        with torch.no_grad():
+            whole = learner_logprobs(of.vlm, of.experiences[:2])
+            monkeypatch.setattr(logprobs, "_CHUNK_SCORES", 4 * of.vlm.vocabulary)
+            assert max(rows) == max(len(part) for part in whole) > 4
+            rows.clear()
+            parts = learner_logprobs(of.vlm, of.experiences[:2])
+    finally:
+        hook.remove()
+    assert max(rows) == 4
+    assert all(torch.equal(left, right) for left, right in zip(whole, parts, strict=True))
 
 
 def test_micro_batches_of_a_model_that_cannot_share_hold_one_response() -> None:

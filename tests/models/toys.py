@@ -229,6 +229,37 @@ def gemma3() -> Toy:
     return hf.Gemma3ForConditionalGeneration(config), processor
 
 
+def gemma4(*, bidirectional: str | None = "vision", **text: Any) -> Toy:
+    """With `bidirectional` as in the larger models; the smaller ones set None, per-layer inputs and shared keys."""
+    template = IMAGE_FIRST.replace("IMAGE", "<image>")
+    named = {"image_token": "<image>", "boi_token": "<img>", "eoi_token": "</img>", "video_token": "<video>"}
+    named |= {"audio_token": "<audio>", "boa_token": "<sound>", "eoa_token": "</sound>"}
+    tokenizer = qwen_tokenizer(template=template, **named)
+    kinds = ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]
+    depths = {"num_hidden_layers": 4, "layer_types": kinds, "sliding_window": 24, "num_kv_shared_layers": 0}
+    depths |= {"head_dim": 8, "global_head_dim": 16, "hidden_size_per_layer_input": 0}
+    config = hf.Gemma4Config(
+        text_config=_text(tokenizer, **depths, use_bidirectional_attention=bidirectional)
+        | {"vocab_size_per_layer_input": len(tokenizer)}
+        | text,
+        vision_config=TOWER
+        | {"num_key_value_heads": 4, "head_dim": 8, "patch_size": 4, "pooling_kernel_size": 2}
+        | {"position_embedding_size": 64},
+        audio_config=None,
+        tie_word_embeddings=True,
+        **_ids(tokenizer, **{f"{name}_id": token for name, token in named.items() if name != "eoa_token"}),
+    )
+    cut = {"patch_size": 4, "pooling_kernel_size": 2}
+    processor = hf.Gemma4Processor(
+        feature_extractor=hf.Gemma4AudioFeatureExtractor(),
+        image_processor=hf.Gemma4ImageProcessor(max_soft_tokens=70, **cut),
+        tokenizer=tokenizer,
+        video_processor=hf.Gemma4VideoProcessor(**cut),
+        chat_template=template,
+    )
+    return hf.Gemma4ForConditionalGeneration(config), processor
+
+
 def llava_onevision() -> Toy:
     template = IMAGE_FIRST.replace("IMAGE", "<image>")
     tokenizer = qwen_tokenizer(template=template, image_token="<image>", video_token="<video>")
@@ -294,6 +325,7 @@ TOYS: dict[str, Callable[[], Toy]] = {
     "Qwen3-VL": qwen3_vl,
     "InternVL3": internvl3,
     "Gemma 3": gemma3,
+    "Gemma 4": gemma4,
     "LLaVA-OneVision": llava_onevision,
     "SmolVLM2": smolvlm2,
     "Qwen3 (text)": qwen3,

@@ -34,16 +34,17 @@ def token_logprobs(vlm: VLM, batch: Batch) -> Scored:
 
     The entropy carries no gradient.
     """
-    score: Score = partial(_score, vlm)
+    score: Score = partial(_score, vlm) if vlm.plain_scores else _picked
+    line = batch.line
     if vlm.shares_prompts:
-        line = batch.line
         hidden = vlm.hidden(line.input_ids, positions=line.positions, layout=line.layout, vision=line.vision)
         states = hidden[0].index_select(0, line.sources)
     else:
-        (prompt,), read = batch.line.prompts, batch.targets[None, :-1]
-        of_last = vlm.separate_hidden if vlm.plain_scores else vlm.separate_scores
-        states = of_last(prompt, read, last=len(batch.targets))[0]
-        score = score if vlm.plain_scores else _picked
+        (prompt,), read, count = line.prompts, batch.targets[None, :-1], len(batch.targets)
+        if vlm.plain_scores:
+            states = vlm.separate_hidden(prompt, read)[0, -count:]
+        else:
+            states = vlm.separate_scores(prompt, read, last=count)[0]
     rows = max(1, _CHUNK_SCORES // vlm.vocabulary)
     if len(states) <= rows:
         return score(states, batch.targets)

@@ -27,7 +27,7 @@ from rethinker.models.families import family
 from rethinker.models.outlines import Placeholders
 from rethinker.models.patches import embed_patches_by_products
 from rethinker.models.pixels import PixelCache, Pixels, Prepared, join
-from rethinker.models.sharing import has_plain_scores, shares_prompts
+from rethinker.models.sharing import try_out
 from rethinker.models.templates import Template
 from rethinker.models.text import TextProcessor
 from rethinker.types import IMAGE_MARK, Image, Outline, Problem, Prompt
@@ -74,8 +74,7 @@ class VLM:
         self._family = family(module.config.model_type)
         self._placeholders = self._placeholders_by_size()
         self._cache = PixelCache(pixel_bytes)
-        self.shares_prompts = shares_prompts(self)
-        self.plain_scores = self.shares_prompts or has_plain_scores(self)
+        self.shares_prompts, self.plain_scores = try_out(self)
         self.blank = self._blank_prompt() if blank_image else None
 
     @property
@@ -265,11 +264,10 @@ class VLM:
         return scores.float()
 
     def separate_hidden(
-        self, prompt: Prompt, responses: Int[Tensor, "rows tokens"], *, last: int
-    ) -> Float[Tensor, "rows last width"]:
-        """Final hidden states likewise; `plain_scores` says whether they tell the scores."""
-        output = self.module.base_model(**self._separate(prompt, responses))
-        hidden: Tensor = output.last_hidden_state[:, -last:]
+        self, prompt: Prompt, responses: Int[Tensor, "rows tokens"]
+    ) -> Float[Tensor, "rows length width"]:
+        """Final hidden states likewise, of every position; `plain_scores` says whether they tell the scores."""
+        hidden: Tensor = self.module.base_model(**self._separate(prompt, responses)).last_hidden_state
         return hidden
 
     def _separate(self, prompt: Prompt, responses: Int[Tensor, "rows tokens"]) -> dict[str, Any]:
