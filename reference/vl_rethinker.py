@@ -297,7 +297,7 @@ def mean(responses: Sequence[Terms], settings: Settings) -> float:
 
 
 def ratios(scored: Scored, settings: Settings) -> list[float]:
-    """ρ of every token: its own, or its response's s = exp(mean of log ρ over sampled tokens) (GSPO, arXiv 2507.18071)."""
+    """ρ of every token: its own, or its response's exp(mean of log ρ over sampled tokens) (GSPO, arXiv 2507.18071)."""
     log_ratios = [current - old for current, old in zip(scored.current, scored.old, strict=True)]
     if settings.ratio == "token":
         return [math.exp(each) for each in log_ratios]

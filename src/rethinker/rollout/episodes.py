@@ -105,6 +105,7 @@ class Episodes:
         metrics["tokens/generated"] = Mean(sum=sampled.tokens + looked)
         order = generator(self._seed, Purpose.SHUFFLE, step=number).permutation(len(extended.groups))
         shuffled = [self._credit(extended.groups[int(index)]) for index in order]
+        metrics |= _credit_metrics([experience for experiences in shuffled for experience in experiences])
         size = len(shuffled) // self._updates
         batches = [
             [experience for experiences in shuffled[start : start + size] for experience in experiences]
@@ -129,6 +130,16 @@ def _first_metrics(groups: Sequence[Group]) -> Metrics:
         "tokens/prompt": Mean(sum=sum(len(g.rollouts[0].prompt.token_ids) for g in groups), count=len(groups)),
         "tokens/response": Mean(sum=lengths, count=count),
         "tokens/truncated": Mean(sum=sum(rollout.finish_reason == "length" for rollout in rollouts), count=count),
+    }
+
+
+def _credit_metrics(experiences: Sequence[Experience]) -> Metrics:
+    """What became of long responses: cut and out of the loss, or with less reward."""
+    count = len(experiences)
+    masked = sum(e.rollout.finish_reason == "length" and not e.rl.any() for e in experiences)
+    return {
+        "tokens/masked": Mean(sum=masked, count=count),
+        "reward/length_penalty": Mean(sum=sum(e.penalty for e in experiences), count=count),
     }
 
 
