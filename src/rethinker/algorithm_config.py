@@ -72,7 +72,7 @@ class LossSection(Section):
     """What every objective has."""
 
     normalisation: Literal["sequence_mean", "token_mean", "constant"] = "sequence_mean"
-    """Token weights: 1 / response length (paper), 1, or 1 over a constant divisor (Dr.GRPO, with advantage.kind=grpo)."""
+    """Token weights: 1 / response length (paper), 1, or 1 / a constant (Dr.GRPO, with advantage.kind=grpo)."""
     divisor: Natural = 0
     """Under `constant`, tokens each response is divided by; 0 takes `sampler.first.max_tokens` (Dr.GRPO's)."""
     ratio_cap: Annotated[float, Field(ge=1.0)] = 2.0

@@ -13,7 +13,7 @@ import torch
 from rethinker.algo import advantages
 from rethinker.algo.credit import LengthPenalty, credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
-from rethinker.algo.truncation import no_penalty, soft_penalty
+from rethinker.algo.truncation import soft_penalty
 from rethinker.algorithm_config import AdvantageConfig
 from rethinker.build_data import build_problems, open_parts
 from rethinker.config import Config, SamplingConfig
@@ -250,9 +250,9 @@ def _advantages(config: AdvantageConfig) -> AdvantageEstimator:
             return advantages.rloo
 
 
-def _penalty(config: Config) -> LengthPenalty:
+def _penalty(config: Config) -> LengthPenalty | None:
     if config.truncation.kind != "soft_penalty":
-        return no_penalty
+        return None
     return partial(soft_penalty, max_tokens=config.sampler.first.max_tokens, buffer=config.truncation.buffer)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from rethinker.algo.truncation import is_truncated, no_penalty
+from rethinker.algo.truncation import is_truncated
 from rethinker.interfaces import AdvantageEstimator
 from rethinker.types import Experience, Group, Rethought, Rollout
 
@@ -32,7 +32,7 @@ def credit(
     advantages: AdvantageEstimator,
     normalisation: Normalisation,
     imitation: ImitationSpan,
-    penalty: LengthPenalty = no_penalty,
+    penalty: LengthPenalty | None = None,
     mask_truncated: bool = False,
 ) -> list[Experience]:
     """Give every final response of one group its advantage and its token weights, in the group's order.
@@ -41,20 +41,19 @@ def credit(
     masked response has neither advantage nor weight; its reward still counts in its group's mean (DAPO's overlong
     filtering, arXiv 2503.14476, section 3.4, masks the loss alone).
     """
-    penalties = penalty(group)
-    made = []
-    for rollout, advantage, lost in zip(group.rollouts, advantages(group.rewards + penalties), penalties, strict=True):
-        masked = mask_truncated and is_truncated(rollout)
-        made.append(
-            Experience(
-                rollout=rollout,
-                advantage=0.0 if masked else float(advantage),
-                rl=_spread(~(rollout.forced | masked), normalisation),
-                imitation=_spread(_imitated(rollout, imitation), normalisation),
-                penalty=float(lost),
-            )
+    penalties = penalty(group) if penalty else None
+    rewards = group.rewards if penalties is None else group.rewards + penalties
+    masked = [mask_truncated and is_truncated(rollout) for rollout in group.rollouts]
+    return [
+        Experience(
+            rollout=rollout,
+            advantage=0.0 if masked[index] else float(advantage),
+            rl=_spread(~(rollout.forced | masked[index]), normalisation),
+            imitation=_spread(_imitated(rollout, imitation), normalisation),
+            penalty=None if penalties is None else float(penalties[index]),
         )
-    return made
+        for index, (rollout, advantage) in enumerate(zip(group.rollouts, advantages(rewards), strict=True))
+    ]
 
 
 def _imitated(rollout: Rollout, span: ImitationSpan) -> Bool[np.ndarray, " tokens"]:

@@ -98,7 +98,7 @@ def clipped_surrogate(
     most = torch.full_like(log_ratio, math.inf).masked_fill(gains < 0, math.log(dual_clip))
     cap = math.log(ratio_cap)
     most = most.clamp(max=cap) if capped is None else torch.where(capped, most.clamp(max=cap), most)
-    bounded = log_ratio.clamp(max=most)
+    bounded = torch.where(most < math.inf, log_ratio.clamp(max=most), log_ratio)  # an unbounded NaN keeps its gradient
     ratio = bounded.exp()
     free, held = ratio * gains, ratio.clamp(1 - clip_low, 1 + clip_high) * gains
     return PolicyTerm(

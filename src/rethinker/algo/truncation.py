@@ -1,6 +1,6 @@
-"""Responses cut at the length limit: scored as they are, masked out of the loss, or spared by a penalty that warns.
+"""Responses cut at the length limit: which they are, and the penalty that warns of the limit.
 
-Each way is a function; `credit.credit` uses them. A length is that of the first response, which all of a group sample
+What is done about them is in `credit.credit`. A length is that of the first response, which all of a group sample
 under one limit: a kept second look is measured by the response it replaces.
 """
 
@@ -19,11 +19,6 @@ def soft_penalty(group: Group, *, max_tokens: int, buffer: int) -> Float32[np.nd
     """
     lengths = np.array([first_length(rollout) for rollout in group.rollouts])
     return np.clip((max_tokens - buffer - lengths) / buffer, -1, 0).astype(np.float32)
-
-
-def no_penalty(group: Group) -> Float32[np.ndarray, " group"]:
-    """Lengths cost nothing."""
-    return np.zeros(len(group.rollouts), dtype=np.float32)
 
 
 def first_length(rollout: Rollout) -> int:

@@ -135,11 +135,11 @@ def _first_metrics(groups: Sequence[Group]) -> Metrics:
 
 def _credit_metrics(experiences: Sequence[Experience]) -> Metrics:
     """What became of long responses: cut and out of the loss, or with less reward."""
-    count = len(experiences)
     masked = sum(e.rollout.finish_reason == "length" and not e.rl.any() for e in experiences)
+    penalties = [e.penalty for e in experiences if e.penalty is not None]
     return {
-        "tokens/masked": Mean(sum=masked, count=count),
-        "reward/length_penalty": Mean(sum=sum(e.penalty for e in experiences), count=count),
+        "tokens/masked": Mean(sum=masked, count=len(experiences)),
+        "reward/length_penalty": Mean(sum=sum(penalties), count=len(penalties)),
     }
 
 
