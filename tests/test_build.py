@@ -138,7 +138,7 @@ def test_no_key_is_left_at_its_default() -> None:
     """But for these kinds: of replay and rethinking the others are built, too, and of engines there is one."""
     config = Config.model_validate(TREE)
     at_default = {path for path, value, default in leaves(config) if path.split(".")[0] in TREE and value == default}
-    assert at_default == {"engine.kind", "replay.kind", "rethink.kind"}
+    assert at_default == {"engine.kind", "replay.kind", "rethink.kind", "objective.kind", "truncation.kind"}
 
 
 def test_the_replay(parts: Parts, grpo: Parts, filtered: Parts) -> None:
