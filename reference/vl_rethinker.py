@@ -249,7 +249,7 @@ def select(
 def surrogate(ratio: float, advantage: float, settings: Settings, *, replayed: bool = False) -> float:
     """Return −min(ρÂ, clip(ρ)Â); ρ of a sample replayed across a sync is capped at C, for both signs of Â.
 
-    Dual clip (arXiv 1912.09729, eq. 5): where Â < 0 the objective is at least cÂ.
+    Dual clip (arXiv 1912.09729): where Â < 0 the objective is at least cÂ.
     """
     if replayed:
         ratio = min(ratio, settings.cap)

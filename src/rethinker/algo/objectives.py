@@ -81,7 +81,7 @@ def clipped_surrogate(
     """Negated clipped surrogate min(ρÂ, clip(ρ, 1−ε_low, 1+ε_high)Â) of every token (ALGORITHM: GRPO).
 
     The clip alone leaves ρ unbounded where Â < 0, and a sample replayed across a policy sync can be far off: the cap
-    bounds ρ for both signs of Â. The dual clip (arXiv 1912.09729, eq. 5) keeps the surrogate at c·Â or above where
+    bounds ρ for both signs of Â. The dual clip (arXiv 1912.09729) keeps the surrogate at c·Â or above where
     Â < 0, which bounds ρ by c there. Both are taken on the log-ratio, so that beyond them the gradient is 0, not 0·inf.
 
     Args:
