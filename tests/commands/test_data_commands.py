@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.data.making_images import png
@@ -174,7 +175,7 @@ def test_every_command_refuses_what_is_no_file_of_rows(
         (["check", "{virl}", "--workers", "0"], "leaves nobody to work"),
         (["select", "{virl}", "--to", "{here}/file/a.parquet"], "cannot write"),
         (["select", "{virl}", "--to", "{here}/a.jsonl"], "name it *.parquet"),
-        (["select", "{virl}", "--to", "{virl}"], "is the file that is read"),
+        (["select", "{virl}", "--to", "{virl}"], "is a file that is read"),
         (["select", "{virl}", "--to", "{here}/a.parquet", "--pass-rate", "PassRate", "0", "1"], "did you mean"),
         (["select", "{virl}", "--to", "{here}/a.parquet", "--pass-rate", "x", "low", "1"], "expected COLUMN LOW HIGH"),
         (["select", "{virl}", "--to", "{here}/a.parquet", "--category", "Chart"], "did you mean 'Charts'"),
@@ -201,6 +202,39 @@ def test_a_wrong_argument_is_refused_before_the_work(
     given = [argument.format(virl=virl, here=tmp_path) for argument in arguments]
     assert complaint in " ".join(refused(capsys, *given).split())
     assert not list(tmp_path.glob("a.*"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "{rows}", "--to", "{rows}"],
+        ["check", "{rows}", "--json", "{here}/link.jsonl"],
+        ["stats", "{rows}", "--json", "{rows}"],
+        ["preview", "{rows}", "--to", "{rows}"],
+        ["select", "{rows}", "--to", "{rows}"],
+        ["select", "{rows}", "--to", "{other}", "--json", "{rows}"],
+        ["select", "{rows}", "--to", "{here}/new.jsonl", "--drop-overlap", "{other}", "--json", "{other}"],
+        ["overlap", "{rows}", "--with", "{other}", "--to", "{rows}"],
+        ["overlap", "{rows}", "--with", "{other}", "--to", "{other}"],
+        ["overlap", "{rows}", "--with", "{here}/set", "--to", "{here}/set/train-0.parquet"],
+        ["passrate", "{rows}", "--model", "tiny", "--to", "{here}/new.jsonl"],
+        ["select", "{here}/set", "--to", "{here}/set/sub/chosen.parquet"],
+    ],
+)
+def test_no_command_writes_over_what_it_reads(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"rows": tmp_path / "new.jsonl.answers.jsonl", "other": tmp_path / "other.jsonl", "here": tmp_path}
+    for name in ("rows", "other"):
+        names[name].write_text('{"question": "One and one?", "answer": "2"}\n')
+    (tmp_path / "link.jsonl").symlink_to(names["rows"])
+    shard = tmp_path / "set" / "train-0.parquet"
+    shard.parent.mkdir()
+    pq.write_table(pa.table({"question": ["One and one?"], "answer": ["2"]}), shard)
+    before = {path: path.read_bytes() for path in (names["rows"], names["other"], shard)}
+    message = refused(capsys, *(argument.format(**names) for argument in arguments))
+    assert any(reason in message for reason in ("is a file that is read", "would become a shard"))
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_file_without_the_columns_of_a_problem_says_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

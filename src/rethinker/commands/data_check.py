@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from rethinker.commands.data_files import check_writable, columns, opened, threads, write_json, written
+from rethinker.commands.data_files import check_writable, columns, files_of, opened, threads, write_json, written
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.checking import Finding, Reason, Report, check
 from rethinker.data.tables import json_bytes
@@ -47,7 +47,7 @@ def check_file(
     """
     if model is None and (max_tokens is not None or settings):
         raise ConfigError("--max-tokens and --config are about a model's prompts; name it with --model")
-    check_writable(to, json_to)
+    check_writable(to, json_to, reads=files_of(file))
     source = opened(file, images)
     length, limit = _length(model, max_tokens, settings) if model is not None else (None, 0)
     with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +13,7 @@ from rich.table import Table as Shown
 
 from rethinker.cores import usable_cores
 from rethinker.data.opening import open_source
+from rethinker.data.parquet import shards
 from rethinker.data.rows import RowSource
 from rethinker.data.tables import Table, json_bytes, open_table
 from rethinker.errors import ConfigError, DatasetError
@@ -59,15 +60,32 @@ def threads(workers: int | None) -> int:
     return workers
 
 
-def check_writable(*paths: Path | None) -> None:
-    """See that files can be written there, before the work is done and lost.
+def files_of(*data: str) -> tuple[Path, ...]:
+    """What data files are stored in: themselves, or the shards of a folder.
 
     Raises:
-        DatasetError: one of them cannot.
+        DatasetError: as `opened`, as far as that shows unopened.
     """
+    paths = [_local(file) for file in data]
+    return tuple(part for path in paths for part in (shards(path) if path.is_dir() else [path]))
+
+
+def check_writable(*paths: Path | None, reads: Sequence[Path] = ()) -> None:
+    """See that files can be written there, before the work is done and lost.
+
+    Args:
+        reads: Files that are read, and must not be written over.
+
+    Raises:
+        ConfigError: one of them is a file that is read.
+        DatasetError: one of them cannot be written.
+    """
+    read = {path.resolve() for path in reads}
     for path in paths:
         if path is None:
             continue
+        if path.resolve() in read:
+            raise ConfigError(f"cannot write {path}: it is a file that is read; name another one")
         if path.is_dir():
             raise DatasetError(f"cannot write {path}: it is a folder; name a file in it")
         try:
@@ -79,17 +97,17 @@ def check_writable(*paths: Path | None) -> None:
 
 
 def check_copy(table: Table, to: Path) -> None:
-    """See that rows of a table can be written there, in its format and not over itself.
+    """See that rows of a table can be written there, in its format, and neither over itself nor among its shards.
 
     Raises:
-        ConfigError: the name says another format, or is the table's own.
+        ConfigError: the name says another format, or is the table's own or inside its folder.
         DatasetError: as `check_writable`.
     """
     if to.suffix != table.suffix:
         raise ConfigError(f"--to {to}: {table.path} is {table.suffix}, and is written as such; name it *{table.suffix}")
-    if to.resolve() in {path.resolve() for path in table.files}:
-        raise ConfigError(f"--to {to} is the file that is read; name another one")
-    check_writable(to)
+    if table.path.is_dir() and to.resolve().is_relative_to(table.path.resolve()):
+        raise ConfigError(f"--to {to} would become a shard of {table.path}, its rows twice in it; write it elsewhere")
+    check_writable(to, reads=table.files)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.commands.data_files import check_writable, columns, opened, opened_table, threads, write_json
+from rethinker.commands.data_files import check_writable, columns, files_of, opened, opened_table, threads, write_json
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.overlap import DISTANCE, Fingerprints, Kind, Overlap, dropped, fingerprints, overlaps
 from rethinker.data.rows import RowSource
@@ -32,7 +32,7 @@ def find_overlap(
         raise ConfigError(
             f"--distance={distance}: half of 64 bits differ by chance; give 0 to 31 ({DISTANCE} by default)"
         )
-    check_writable(to)
+    check_writable(to, reads=files_of(file, *benchmarks))
     table, source = opened_table(file), opened(file, images)
     others = {benchmark: opened(benchmark) for benchmark in benchmarks}
     ours = _fingerprints(file, source, workers)

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from rethinker.build import build_engine, build_sampling, build_scorer
-from rethinker.commands.data_files import check_copy, columns, opened, opened_table, written
+from rethinker.commands.data_files import check_copy, check_writable, columns, opened, opened_table, written
 from rethinker.commands.data_model import load_model, settings_for
 from rethinker.commands.row_progress import RowProgress
 from rethinker.config import Config
@@ -45,6 +45,7 @@ def rate_file(
         raise ConfigError(f"--samples={samples} asks nothing; give 1 or more")
     table = opened_table(file)
     check_copy(table, to)
+    check_writable(log_file(to), reads=table.files)
     if column in table.columns:
         raise ConfigError(f"--column {column}: {table.path} has such a column already; name another one")
     source = opened(file, images)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.commands.data_files import check_writable, opened, threads, written
+from rethinker.commands.data_files import check_writable, files_of, opened, threads, written
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.preview import page, spread
 from rethinker.errors import ConfigError
@@ -20,7 +20,7 @@ def preview_file(file: str, *, to: Path, images: Path | None, rows: int, workers
     """
     if rows < 1:
         raise ConfigError(f"--rows={rows} shows nothing; give 1 or more")
-    check_writable(to)
+    check_writable(to, reads=files_of(file))
     source = opened(file, images)
     chosen = spread(len(source), rows)
     title = "/".join(Path(file).resolve().parts[-2:])

@@ -40,7 +40,7 @@ def select_rows(
     """
     table = opened_table(file)
     check_copy(table, to)
-    check_writable(json_to)
+    check_writable(json_to, reads=(*table.files, *([drop_overlap] if drop_overlap is not None else []), to))
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit={limit} leaves no row; give 1 or more")
     conditions: dict[str, Mask] = {}

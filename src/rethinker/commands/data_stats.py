@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.commands.data_files import check_writable, columns, opened, opened_table, threads, write_json
+from rethinker.commands.data_files import check_writable, columns, files_of, opened, opened_table, threads, write_json
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.statistics import QUANTILES, Statistics, describe
 
@@ -22,7 +22,7 @@ def describe_file(file: str, *, images: Path | None, json_to: Path | None, worke
     Raises:
         DatasetError: the file cannot be read, or the result not written.
     """
-    check_writable(json_to)
+    check_writable(json_to, reads=files_of(file))
     source, table = opened(file, images), opened_table(file)
     with RowProgress("reading rows", len(source)) as progress:
         found = describe(source, table, workers=threads(workers), advance=progress.advance)
