@@ -63,7 +63,7 @@ class ColumnsConfig(Section):
     images: str = ""
     """One image or a list: paths, base64, bytes or `{bytes, path}`; empty means `images`, else `image`."""
     choices: str = ""
-    """The options' texts; empty means `choices`, where there is one."""
+    """The options' texts; empty means `choices`, else `options`, where there is one."""
     id: str = ""
     """Empty means `id`, else `qid`, else file and row."""
     category: str = ""

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.data.making_images import png
-from tests.data.real_pictures import LOGICVISTA, real_pictures
+from tests.data.real_pictures import LOGICVISTA, MATHVISION, real_pictures
 from tests.data.virl_rows import RATES, virl_row, write_virl
 
 from rethinker.cli import main
@@ -68,8 +68,32 @@ def test_check_measures_prompts_under_a_model(tmp_path: Path, tiny_folder: Path)
     assert report["longest_prompt"] > 200
 
 
+def test_check_says_how_many_images_it_saw_and_which_columns_it_did_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"question": f"{number}?", "answer": "1", "img": "a.png", "note": ""} for number in range(2)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("check", tmp_path / "rows.jsonl", "--json", tmp_path / "r.json") == 0
+    shown = capsys.readouterr().out
+    assert "0 images in the good rows" in shown
+    assert "columns not read: img, note" in shown
+    assert json.loads((tmp_path / "r.json").read_text())["columns_not_read"] == ["img", "note"]
+    run("check", FIXTURES)
+    shown = capsys.readouterr().out
+    assert "8 images in the good rows" in shown
+    assert "imagename" not in shown
+
+
+@real_pictures
+def test_check_reads_mathvs_options_and_finds_the_marks_of_pictures_drawn_into_one(tmp_path: Path) -> None:
+    assert run("check", MATHVISION, "--json", tmp_path / "r.json") == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["columns_not_read"] == ["solution", "level", "subject"]
+    assert report["reasons"] == {"row": 0, "marks": 58, "image": 0, "answer": 0, "prompt": 0}
+
+
 def test_check_exits_with_1_when_no_row_is_good(tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"question": "?"}\n')
+    (tmp_path / "rows.jsonl").write_text('{"question": "?", "answer": ""}\n')
     assert run("check", tmp_path / "rows.jsonl") == 1
 
 

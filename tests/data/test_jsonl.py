@@ -170,6 +170,46 @@ def test_the_columns_of_other_data_sets_are_known_or_named(folder: Path) -> None
     assert (source[0].question, source[0].answer) == ("a?", "1")
 
 
+@pytest.mark.parametrize(
+    ("row", "columns", "message"),
+    [
+        ({"prompt": "?", "answer": 1}, Columns(), r"no column 'question' or 'problem', .* it has prompt, answer: name"),
+        ({"question": "?", "solution": 1}, Columns(), r"name the right one in data\.columns\.answer"),
+        ({"question": "?", "answer": 1}, Columns(images=("pictures",)), r"no column 'pictures', expected to hold the"),
+    ],
+)
+def test_a_column_that_no_row_has_is_said_at_once(
+    folder: Path, row: dict[str, object], columns: Columns, message: str
+) -> None:
+    (folder / "rows.jsonl").write_text("{damaged\n" + f"{json.dumps(row)}\n" * 3)
+    with pytest.raises(DatasetError, match=message):
+        JsonlSource(folder / "rows.jsonl", columns=columns)
+
+
+def test_a_column_that_a_later_row_has_is_there(folder: Path) -> None:
+    source = write(folder, {"question": "a?", "note": ""}, {"question": "b?", "answer": "1"})
+    assert source[1].answer == "1"
+
+
+def test_an_empty_column_leaves_its_place_to_the_next_name(folder: Path) -> None:
+    rows = [
+        {"question": "", "problem": "a?", "answer": "1", "images": [], "image": "a.png"},
+        {"question": "Colour?", "answer": "B", "choices": [], "options": ["red", "blue"]},
+        {"question": "How many?", "answer": "6", "options": []},
+    ]
+    source = write(folder, *rows)
+    first, second, third = (source[row] for row in range(3))
+    assert (first.question, len(first.images)) == ("<image>a?", 1)
+    assert (second.answer, second.choices) == ("B", ("red", "blue"))
+    assert (third.verifier, third.choices) == ("number", ())
+
+
+def test_images_come_in_the_order_of_their_numbered_marks(folder: Path) -> None:
+    problem = write(folder, {"question": "<image 2> or <image 1>?", "answer": "1", "images": ["a.png", "b.png"]})[0]
+    assert problem.question == "<image> or <image>?"
+    assert [image.pixels[0, 0].tolist() for image in problem.images] == [[0, 0, 255], [255, 0, 0]]
+
+
 def test_a_line_beyond_the_bound_is_a_bad_row_that_is_never_held(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 100)
     good = {"question": "a?", "answer": "1"}

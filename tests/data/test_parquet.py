@@ -97,7 +97,7 @@ def test_category_and_source_are_kept(tmp_path: Path) -> None:
     [
         ({"answer": None}, r"rows\.parquet, row 1: column 'answer': expected text or a number, got nothing"),
         ({"question": " "}, r"row 1: column 'question' or 'problem': expected text or a number, got nothing"),
-        ({"question": "<image>?"}, r"row 1: problem b has 0 images but 1 <image> marks"),
+        ({"question": "<image>?"}, r"row 1: 0 images but 1 <image> marks"),
         ({"images": [b"<svg/>"]}, r"row 1: image in column 'images\[0\]' is in no format that is read"),
         ({"images": [png(1)[:-30]]}, r"row 1: image in column 'images\[0\]' is damaged or truncated"),
         ({"id": "a"}, r"row 1: .*'a' stands in .*rows\.parquet, row 0 already; ids must be unique"),

@@ -68,8 +68,8 @@ def test_a_row_without_image_is_text_alone(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (3, "row 3: problem set-3 has 0 images but 1 <image> marks"),
-        (5, "row 5: problem set-5 has 2 images but 1 <image> marks"),
+        (3, "row 3: 0 images but 1 <image> marks"),
+        (5, "row 5: 2 images but 1 <image> marks"),
         (9, r"row 9: image .*none\.png cannot be opened"),
     ],
 )

@@ -9,7 +9,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from rethinker.commands.data_files import check_writable, columns, files_of, opened, threads, write_json, written
+from rethinker.commands.data_files import (
+    check_writable,
+    columns,
+    files_of,
+    opened,
+    opened_table,
+    threads,
+    write_json,
+    written,
+)
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.checking import Finding, Reason, Report, check
 from rethinker.data.tables import json_bytes
@@ -49,6 +58,7 @@ def check_file(
         raise ConfigError("--max-tokens and --config are about a model's prompts; name it with --model")
     check_writable(to, json_to, reads=files_of(file))
     source = opened(file, images)
+    unread = [name for name in opened_table(file).columns if name not in source.reads]
     length, limit = _length(model, max_tokens, settings) if model is not None else (None, 0)
     with (
         VerifierPool(workers=1, timeout_seconds=5.0, memory_bytes=1_000_000_000) as scorer,
@@ -65,18 +75,19 @@ def check_file(
     if to is not None:
         _quarantine(report.findings, file, to)
     if json_to is not None:
-        write_json(json_to, as_json(report, file))
-    _show(report, to)
+        write_json(json_to, as_json(report, file, unread))
+    _show(report, unread, to)
     return 0 if len(report.findings) < report.rows else 1
 
 
-def as_json(report: Report, file: str) -> dict[str, object]:
+def as_json(report: Report, file: str, unread: Sequence[str]) -> dict[str, object]:
     """A report as JSON values, with every finding."""
     return {
         "file": file,
         "rows": report.rows,
         "good": report.rows - len(report.findings),
         "images": report.images,
+        "columns_not_read": list(unread),
         "longest_prompt": report.longest_prompt,
         "reasons": {reason.value: count for reason, count in report.counts.items()},
         "findings": [finding.as_json() for finding in report.findings],
@@ -97,7 +108,7 @@ def _quarantine(findings: Sequence[Finding], file: str, to: Path) -> None:
             out.write(json_bytes({"file": file, **finding.as_json()}) + b"\n")
 
 
-def _show(report: Report, to: Path | None) -> None:
+def _show(report: Report, unread: Sequence[str], to: Path | None) -> None:
     console = Console()
     table = columns("", "rows", "share")
     good = report.rows - len(report.findings)
@@ -105,6 +116,9 @@ def _show(report: Report, to: Path | None) -> None:
     for meaning, count in counted:
         table.add_row(meaning, f"{count:,}", f"{count / report.rows:.2%}")
     console.print(table)
+    console.print(f"{report.images:,} images in the good rows", highlight=False)
+    if unread:
+        console.print(f"columns not read: {', '.join(unread)}", highlight=False, soft_wrap=True, markup=False)
     if report.longest_prompt:
         console.print(f"longest prompt {report.longest_prompt:,} tokens", highlight=False)
     for finding in report.findings[:SHOWN]:

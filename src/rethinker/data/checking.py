@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
 
+from rethinker.data.marks import place_images
 from rethinker.data.parallel import in_order
 from rethinker.data.rows import RowSource
 from rethinker.errors import ColumnError, DataError, ImageError
 from rethinker.interfaces import Scorer
-from rethinker.types import IMAGE_MARK, Outline, Problem, Verdict
+from rethinker.types import Outline, Problem, Verdict
 
 UNVERIFIED = 256
 """Answers that may wait for their verdict: so many keep the verifiers busy while images are decoded."""
@@ -151,11 +152,10 @@ def _read(source: RowSource, index: int) -> Finding | _Readable:
     except DataError as error:
         column = error.column if isinstance(error, ColumnError) else ""
         return _finding(source, index, Reason.ROW, column, str(error))
-    marks = row.question.count(IMAGE_MARK)
-    if marks != len(row.images):
-        return _finding(
-            source, index, Reason.MARKS, "question", f"{len(row.images)} images but {marks} {IMAGE_MARK} marks"
-        )
+    try:
+        place_images(row.question, row.images)
+    except DataError as error:
+        return _finding(source, index, Reason.MARKS, "question", str(error))
     try:
         problem = row.problem(max_pixels=source.max_pixels)
     except DataError as error:

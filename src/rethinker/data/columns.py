@@ -7,14 +7,14 @@ and the row.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from rethinker.data.encoded import HALF_PAIR, encoded_images
 from rethinker.data.rows import Row, list_options, make_row, option_letter, unbox
-from rethinker.errors import ColumnError
+from rethinker.errors import ColumnError, DatasetError
 
 Fields = Mapping[str, Any]
 """One row as the file holds it: column → value."""
@@ -24,7 +24,7 @@ VERIFIERS = ("number", "choice", "latex", "text", "list")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Names that may hold each thing; the first of them that a row has and that is not null does.
+    """Names that may hold each thing; the first of them that holds something in a row does.
 
     Attributes:
         question: Text, with an `<image>` mark where each image belongs, or with none at all.
@@ -36,16 +36,31 @@ class Columns:
     question: tuple[str, ...] = ("question", "problem")
     answer: tuple[str, ...] = ("answer",)
     images: tuple[str, ...] = ("images", "image")
-    choices: tuple[str, ...] = ("choices",)
+    choices: tuple[str, ...] = ("choices", "options")
     id: tuple[str, ...] = ("id", "qid")
     category: tuple[str, ...] = ("category",)
     verifier: tuple[str, ...] = ("verifier",)
     source: tuple[str, ...] = ("source",)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> frozenset[str]:
         """All of them."""
-        return tuple(name for field in fields(self) for name in getattr(self, field.name))
+        return frozenset(name for field in fields(self) for name in getattr(self, field.name))
+
+    def check(self, present: Collection[str], file: Path) -> None:
+        """See that a file has the columns without which there is no problem, and those that were named.
+
+        Raises:
+            DatasetError: it lacks one of them.
+        """
+        for field in fields(self):
+            names: tuple[str, ...] = getattr(self, field.name)
+            needed = field.name in ("question", "answer") or names != getattr(USUAL, field.name)
+            if needed and not set(names) & set(present):
+                raise DatasetError(
+                    f"{file}: no column {' or '.join(map(repr, names))}, expected to hold the {field.name}; it has "
+                    f"{', '.join(present)}: name the right one in data.columns.{field.name}"
+                )
 
     def row(self, found: Fields, *, id: str, folder: Path, source: str) -> Row:  # noqa: A002 (the field's name)
         """Read one row.
@@ -81,8 +96,11 @@ USUAL = Columns()
 
 
 def pick(found: Fields, names: tuple[str, ...]) -> tuple[str, object]:
-    """The first of the names that holds something, and what; the first name and None where none does."""
-    return next(((name, found[name]) for name in names if found.get(name) is not None), (names[0], None))
+    """The first of the names that holds something, and what; the first name and None where none does.
+
+    Null, empty text and an empty list are nothing.
+    """
+    return next(((name, found[name]) for name in names if found.get(name) not in (None, "", [])), (names[0], None))
 
 
 def text(found: Fields, names: tuple[str, ...]) -> str:

@@ -47,6 +47,11 @@ class LogicVistaSource(RowSource):
         """The row's key in the file."""
         return self._ids[index]
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """What LogicVista's rows hold for us."""
+        return frozenset(("question", "answer", "imagename", "skill"))
+
     def where(self, index: int) -> str:
         """File and key."""
         return f"{self._path}, row {self._ids[index]}"

@@ -19,6 +19,7 @@ from functools import partial
 import numpy as np
 
 from rethinker.data.hashing import near_pairs, perceptual_hash
+from rethinker.data.marks import MARK
 from rethinker.data.parallel import in_order
 from rethinker.errors import DataError
 from rethinker.interfaces import ProblemSource
@@ -31,7 +32,6 @@ DISTANCE = 6
 LEAST_WORDS = 8
 """A shorter question about a picture is not compared."""
 
-_MARK = re.compile(r"<image\d*>")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[-+*/=<>^√∠≤≥≠±]")
 
 
@@ -131,7 +131,7 @@ def overlaps(ours: Fingerprints, theirs: Fingerprints, *, distance: int = DISTAN
 
 def normalised(question: str) -> str:
     """The words, numbers and signs of a question's stem, without marks, typography and the options listed after it."""
-    stem = _MARK.sub(" ", question).partition("(A)")[0]
+    stem = MARK.sub(" ", question).partition("(A)")[0]
     return " ".join(_WORD.findall(unicodedata.normalize("NFKC", stem).casefold()))
 
 

@@ -6,7 +6,6 @@ themselves; a data frame would hold every image of a file.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,11 +48,12 @@ class ParquetSource(RowSource):
                 there are no rows.
         """
         super().__init__(max_pixels=max_pixels)
-        self._groups = RowGroups(files, columns.names, memory_bytes=row_group_bytes)
-        self._images = images or files[0].parent
         self._columns = columns
+        self._reads = columns.names
+        self._groups = RowGroups(files, self._reads, memory_bytes=row_group_bytes)
+        self._images = images or files[0].parent
         for place, file in enumerate(files):
-            _check_schema(file, self._groups.names(place), columns)
+            columns.check(self._groups.names(place), file)
         if not len(self._groups):
             raise DatasetError(f"{', '.join(map(str, files))}: no rows")
         self._ids = self._read_ids()
@@ -69,6 +69,11 @@ class ParquetSource(RowSource):
     def files(self) -> tuple[Path, ...]:
         """The shards."""
         return self._groups.files
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Where a row may hold what."""
+        return self._reads
 
     def where(self, index: int) -> str:
         """File and row, counted from 0."""
@@ -144,14 +149,3 @@ def _split(file: Path) -> str:
     """The split that a shard's name, or a folder above it, begins with; empty where none does."""
     words = [re.split(r"[-_.]", part)[0] for part in reversed(file.parts)]
     return next((word for word in words if word in SPLITS), "")
-
-
-def _check_schema(file: Path, present: Sequence[str], columns: Columns) -> None:
-    for field in dataclasses.fields(Columns):
-        names: tuple[str, ...] = getattr(columns, field.name)
-        asked_for = field.name in ("question", "answer") or names != getattr(USUAL, field.name)
-        if asked_for and not set(names) & set(present):
-            raise DatasetError(
-                f"{file}: no column {' or '.join(map(repr, names))}, expected to hold the {field.name}; it has "
-                f"{', '.join(present)}: name the right one in data.columns.{field.name}"
-            )
