@@ -45,7 +45,7 @@ def test_check_reports_and_lists_the_bad_rows(tmp_path: Path, capsys: pytest.Cap
     assert run("check", file, "--to", tmp_path / "bad.jsonl", "--json", tmp_path / "r.json", "--workers", 2) == 0
     bad = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
     assert [(row["file"], row["row"], row["column"], row["reason"]) for row in bad] == [
-        (str(file), 1, "image", "image"),
+        (str(file), 1, "image[0]", "image"),
         (str(file), 2, "question", "marks"),
     ]
     report = json.loads((tmp_path / "r.json").read_text())

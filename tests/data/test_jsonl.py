@@ -68,7 +68,7 @@ def test_the_images_folder_may_lie_elsewhere(folder: Path, tmp_path_factory: pyt
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     path.write_text('{"question": "?", "answer": "1", "image": "a.png"}')
     assert JsonlSource(path, images=folder)[0].images[0].pixels.shape == (30, 40, 3)
-    with pytest.raises(DataError, match=r"line 1: image .*a\.png cannot be opened"):
+    with pytest.raises(DataError, match=r"line 1: column 'image': image .*a\.png cannot be opened"):
         JsonlSource(path)[0]
 
 
@@ -90,8 +90,14 @@ def test_the_images_folder_may_lie_elsewhere(folder: Path, tmp_path_factory: pyt
         ({"answer": "1"}, "line 2: column 'question' or 'problem': expected text"),
         ({"question": "<image><image>?", "answer": "1", "image": "a.png"}, "1 images but 2 <image> marks"),
         ({"question": "<image>?", "answer": "1"}, "0 images but 1 <image> marks"),
-        ({"question": "a?", "answer": "1", "image": "../a.png"}, "line 2: image path '../a.png' does not lie in"),
-        ({"question": "a?", "answer": "1", "image": "/a.png"}, "line 2: image path '/a.png' does not lie in"),
+        (
+            {"question": "a?", "answer": "1", "image": "../a.png"},
+            "'image': image path '../a.png' does not lie in",
+        ),
+        (
+            {"question": "a?", "answer": "1", "image": "/a.png"},
+            "'image': image path '/a.png' does not lie in",
+        ),
         (
             {"question": "a?", "answer": "1", "image": {"url": ""}},
             "line 2: column 'image': expected an image .*, got dict",
@@ -125,7 +131,7 @@ def test_a_line_that_is_not_utf8_names_its_byte(folder: Path) -> None:
 def test_a_truncated_image_is_a_data_error_that_names_line_and_file(folder: Path) -> None:
     whole = (folder / "a.png").read_bytes()
     (folder / "a.png").write_bytes(whole[:-30])
-    with pytest.raises(DataError, match=r"line 1: image .*a\.png is damaged or truncated"):
+    with pytest.raises(DataError, match=r"line 1: column 'image': image .*a\.png is damaged or truncated"):
         write(folder, {"question": "a?", "answer": "1", "image": "a.png"})[0]
 
 
@@ -146,7 +152,7 @@ def test_an_outline_tells_question_and_sizes_without_decoding(folder: Path) -> N
     assert outline.image_sizes == ((30, 40), (30, 40))
     (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:60])
     assert source.outline(0) == outline
-    with pytest.raises(DataError, match=r"line 1: image .*a\.png is damaged"):
+    with pytest.raises(DataError, match=r"line 1: column 'image\[0\]': image .*a\.png is damaged"):
         source[0]
 
 

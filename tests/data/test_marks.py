@@ -4,7 +4,7 @@ import pytest
 
 from rethinker.data.encoded import EncodedImage, ImageBytes
 from rethinker.data.marks import place_images
-from rethinker.errors import DataError
+from rethinker.errors import MarksError
 
 
 def pictures(count: int) -> tuple[EncodedImage, ...]:
@@ -26,7 +26,7 @@ def pictures(count: int) -> tuple[EncodedImage, ...]:
 )
 def test_marks_with_and_without_numbers_are_placed(question: str, images: int, placed: str, order: list[int]) -> None:
     given = pictures(images)
-    assert place_images(question, given) == (placed, tuple(given[number - 1] for number in order))
+    assert place_images(question, given, column="q") == (placed, tuple(given[number - 1] for number in order))
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_marks_with_and_without_numbers_are_placed(question: str, images: int, p
     [
         ("<image><image>?", 1, "1 images but 2 <image> marks"),
         ("<image>?", 0, "0 images but 1 <image> marks"),
-        ("<image1> <image2>?", 1, "1 images but the marks <image1>, <image2> in its question; number the images"),
-        ("<image1>?", 0, "0 images but the marks <image1> "),
-        ("<image2> <image3>?", 2, "2 images but the marks <image2>, <image3> "),
-        ("<image 1> <image>?", 2, "2 images but the marks <image 1>, <image> "),
-        ("<image0>?", 1, "1 images but the marks <image0> "),
+        ("<image1> <image2>?", 1, "1 images but the marks <image1>, <image2>; number the images"),
+        ("<image1>?", 0, "0 images but the marks <image1>; "),
+        ("<image2> <image3>?", 2, "2 images but the marks <image2>, <image3>; "),
+        ("<image 1> <image>?", 2, "2 images but the marks <image 1>, <image>; "),
+        ("<image0>?", 1, "1 images but the marks <image0>; "),
     ],
 )
 def test_marks_that_do_not_fit_the_images_are_refused(question: str, images: int, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        place_images(question, pictures(images))
+    with pytest.raises(MarksError, match=f"column 'q': {message}"):
+        place_images(question, pictures(images), column="q")

@@ -7,6 +7,7 @@ and the row.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -88,6 +89,8 @@ class Columns:
             choices=tuple(choices),
             category=text(found, self.category),
             source=text(found, self.source) or source,
+            question_column=pick(found, self.question)[0],
+            answer_column=pick(found, self.answer)[0],
         )
 
 
@@ -138,7 +141,8 @@ def texts(found: Fields, names: tuple[str, ...]) -> list[str]:
 
 
 def _as_text(value: object, name: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    finite = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, bool) or not finite:
         shown = json.dumps(value, default=lambda unknown: type(unknown).__name__)[:80]
         raise ColumnError(f"expected text or a number, got {shown}", name)
     if isinstance(value, str) and (half := HALF_PAIR.search(value)):

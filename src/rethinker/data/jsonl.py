@@ -15,7 +15,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from rethinker.data.columns import USUAL, Columns, text
+from rethinker.data.columns import USUAL, Columns, pick, text
 from rethinker.data.repeats import Repeats
 from rethinker.data.rows import Row, RowSource
 from rethinker.errors import ColumnError, DataError, DatasetError
@@ -96,9 +96,8 @@ class JsonlSource(RowSource):
         fields = self._fields(index)
         name, first = self._id(index, fields), self._repeats.first(index)
         if first is not None:
-            raise ColumnError(
-                f"{name!r} stands on line {self._lines[first]} already; ids must be unique", self._columns.id[0]
-            )
+            column, _ = pick(fields, self._columns.id)
+            raise ColumnError(f"{name!r} stands on line {self._lines[first]} already; ids must be unique", column)
         return self._columns.row(fields, id=name, folder=self._images, source=self._path.name)
 
     def _scan(self) -> None:

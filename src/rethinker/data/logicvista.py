@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinker.data.columns import filled
-from rethinker.data.encoded import ImageFile, image_path
+from rethinker.data.encoded import image_file
 from rethinker.data.rows import Row, RowSource, make_row
 from rethinker.errors import ColumnError, DataError, DatasetError
 
@@ -71,7 +71,7 @@ class LogicVistaSource(RowSource):
             raise ColumnError(f'expected an option\'s letter, or several as "A, C", got {answer!r}', "answer")
         return make_row(
             id=name,
-            images=(ImageFile(image_path(self._path.parent / "images", image)),),
+            images=(image_file(self._path.parent / "images", image, column="imagename"),),
             question=question,
             answer=answer,
             verifier="list" if "," in answer else "choice",

@@ -56,7 +56,9 @@ class ParquetSource(RowSource):
             columns.check(self._groups.names(place), file)
         if not len(self._groups):
             raise DatasetError(f"{', '.join(map(str, files))}: no rows")
-        self._ids = self._read_ids()
+        present = {name for place in range(len(files)) for name in self._groups.names(place)}
+        self._id_column = next((name for name in columns.id if name in present), "")
+        self._ids = self._groups.column(self._id_column, pa.string()) if self._id_column else None
         self._repeats = Repeats()
         for index in range(len(self)):
             self._repeats.note(index, self.id(index))
@@ -95,7 +97,7 @@ class ParquetSource(RowSource):
         first = self._repeats.first(index)
         if first is not None:
             raise ColumnError(
-                f"{self.id(index)!r} stands in {self.where(first)} already; ids must be unique", self._columns.id[0]
+                f"{self.id(index)!r} stands in {self.where(first)} already; ids must be unique", self._id_column
             )
         return self._columns.row(
             self._groups.fields(index),
@@ -111,11 +113,6 @@ class ParquetSource(RowSource):
             DatasetError: it holds something else than numbers.
         """
         return list(self._groups.column(column, pa.float64()).to_pylist())
-
-    def _read_ids(self) -> pa.ChunkedArray | None:
-        present = {name for place in range(len(self._groups.files)) for name in self._groups.names(place)}
-        name = next((name for name in self._columns.id if name in present), None)
-        return self._groups.column(name, pa.string()) if name is not None else None
 
 
 def shards(path: Path, *, split: str = "") -> list[Path]:

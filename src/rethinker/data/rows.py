@@ -26,7 +26,12 @@ OPTION_LINE = re.compile(r"^\s*\(?([A-Z])[.):]", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A problem whose images are still encoded; attributes as in `Problem`, but for marks as the file has them."""
+    """A problem whose images are still encoded; attributes as in `Problem`, but for marks as the file has them.
+
+    Attributes:
+        question_column: Where the file has the question.
+        answer_column: Where it has the answer.
+    """
 
     id: str
     images: tuple[EncodedImage, ...]
@@ -36,6 +41,8 @@ class Row:
     choices: tuple[str, ...] = ()
     category: str = ""
     source: str = ""
+    question_column: str = "question"
+    answer_column: str = "answer"
 
     def outline(self, *, max_pixels: int) -> Outline:
         """Read the images' headers.
@@ -43,7 +50,7 @@ class Row:
         Raises:
             DataError: an image cannot be used, as far as its header shows it, or marks and images disagree.
         """
-        question, images = place_images(self.question, self.images)
+        question, images = place_images(self.question, self.images, column=self.question_column)
         sizes = tuple(image_size(image, max_pixels=max_pixels) for image in images)
         return Outline(id=self.id, question=question, image_sizes=sizes)
 
@@ -53,7 +60,7 @@ class Row:
         Raises:
             DataError: an image cannot be used, or marks and images disagree.
         """
-        question, images = place_images(self.question, self.images)
+        question, images = place_images(self.question, self.images, column=self.question_column)
         return Problem(
             id=self.id,
             images=tuple(load_image(image, max_pixels=max_pixels) for image in images),
@@ -126,6 +133,8 @@ def make_row(
     choices: tuple[str, ...] = (),
     category: str = "",
     source: str = "",
+    question_column: str = "question",
+    answer_column: str = "answer",
 ) -> Row:
     """Unwrap the answer, infer verifier and options where they are not given."""
     answer = unbox(answer)
@@ -142,6 +151,8 @@ def make_row(
         choices=choices,
         category=category,
         source=source,
+        question_column=question_column,
+        answer_column=answer_column,
     )
 
 
