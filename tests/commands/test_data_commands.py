@@ -151,6 +151,34 @@ def test_overlap_is_found_and_dropped(virl: Path, tmp_path: Path, capsys: pytest
     assert "was made for another content" in message
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_overlap_compares_an_evaluation_set_that_hides_its_answers_or_draws_figures_into_one(
+    tmp_path: Path, kind: str
+) -> None:
+    rows = [{"question": f"How many of the red shapes stand left of number {number}?"} for number in range(3)]
+    (tmp_path / "ours.jsonl").write_text("".join(json.dumps({**row, "answer": "1"}) + "\n" for row in rows))
+    rows[1]["question"] = f"<image1> <image2> {rows[1]['question']}"
+    bench = tmp_path / f"bench.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), bench)
+    else:
+        bench.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("overlap", tmp_path / "ours.jsonl", "--with", bench, "--to", tmp_path / "o.json") == 0
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert [(row["row"], row["kind"]) for row in found["overlaps"]] == [(row, "question") for row in range(3)]
+
+
+def test_overlap_with_a_set_of_which_no_row_can_be_compared_is_an_error(
+    virl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bench.jsonl").write_text('{"question": "?", "image": "none.png"}\n' * 2)
+    assert run("overlap", virl, "--with", tmp_path / "bench.jsonl", "--to", tmp_path / "o.json") == 1
+    message = capsys.readouterr().err
+    assert "bench.jsonl can be compared; the first: " in message
+    assert "none.png cannot be opened" in message
+    assert not (tmp_path / "o.json").exists()
+
+
 def test_stats_are_printed_and_written(virl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("stats", virl, "--json", tmp_path / "s.json") == 0
     found = json.loads((tmp_path / "s.json").read_text())

@@ -114,7 +114,7 @@ def test_rows_that_cannot_be_read_are_listed_and_not_compared(tmp_path: Path) ->
     ours = source_of(tmp_path / "ours", (noise(1), "a?"), (noise(2), "b?"))
     (tmp_path / "ours" / "0.png").write_bytes(b"no picture")
     found = fingerprints(ours, workers=2)
-    assert (found.rows, found.unreadable, len(found.hashes)) == (2, (0,), 1)
+    assert (found.rows, list(found.unreadable), len(found.hashes)) == (2, [0], 1)
 
 
 def test_a_row_is_dropped_once_however_it_overlaps(tmp_path: Path) -> None:

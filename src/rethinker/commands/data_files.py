@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table as Shown
 
 from rethinker.cores import usable_cores
+from rethinker.data.columns import USUAL, Columns
 from rethinker.data.opening import open_source
 from rethinker.data.parquet import shards
 from rethinker.data.rows import RowSource
@@ -20,13 +21,13 @@ from rethinker.errors import ConfigError, DatasetError
 from rethinker.runs.files import atomic_file
 
 
-def opened(file: str, images: Path | None = None) -> RowSource:
+def opened(file: str, images: Path | None = None, columns: Columns = USUAL) -> RowSource:
     """The problems of a data file.
 
     Raises:
         DatasetError: it is a URL, missing, unreadable, empty, or of no kind known.
     """
-    return open_source(_local(file), images=images)
+    return open_source(_local(file), images=images, columns=columns)
 
 
 def opened_table(file: str) -> Table:

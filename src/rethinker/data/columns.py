@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ VERIFIERS = ("number", "choice", "latex", "text", "list")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Names that may hold each thing; the first of them that holds something in a row does.
+    """Names that may hold each thing; the first of them that holds something in a row does. No name: it is not read.
 
     Attributes:
         question: Text, with an `<image>` mark where each image belongs, or with none at all.
@@ -57,7 +57,7 @@ class Columns:
         for field in fields(self):
             names: tuple[str, ...] = getattr(self, field.name)
             needed = field.name in ("question", "answer") or names != getattr(USUAL, field.name)
-            if needed and not set(names) & set(present):
+            if names and needed and not set(names) & set(present):
                 raise DatasetError(
                     f"{file}: no column {' or '.join(map(repr, names))}, expected to hold the {field.name}; it has "
                     f"{', '.join(present)}: name the right one in data.columns.{field.name}"
@@ -84,7 +84,7 @@ class Columns:
             id=id,
             images=encoded_images(images, folder=folder, column=name),
             question=filled(found, self.question) + list_options(choices),
-            answer=option_letter(unbox(answer), choices) if choices else answer,
+            answer=option_letter(unbox(answer), choices) if choices and answer else answer,
             verifier=verifier,
             choices=tuple(choices),
             category=text(found, self.category),
@@ -97,13 +97,17 @@ class Columns:
 USUAL = Columns()
 """The names that data sets of this kind mostly use."""
 
+QUESTIONS = replace(USUAL, answer=(), choices=(), verifier=(), category=(), source=())
+"""What is asked, and no more: evaluation sets may hide their answers."""
+
 
 def pick(found: Fields, names: tuple[str, ...]) -> tuple[str, object]:
     """The first of the names that holds something, and what; the first name and None where none does.
 
     Null, empty text and an empty list are nothing.
     """
-    return next(((name, found[name]) for name in names if found.get(name) not in (None, "", [])), (names[0], None))
+    nothing = next(iter(names), ""), None
+    return next(((name, found[name]) for name in names if found.get(name) not in (None, "", [])), nothing)
 
 
 def text(found: Fields, names: tuple[str, ...]) -> str:
@@ -117,13 +121,13 @@ def text(found: Fields, names: tuple[str, ...]) -> str:
 
 
 def filled(found: Fields, names: tuple[str, ...]) -> str:
-    """As `text`, for a column without which there is no problem.
+    """As `text`, for a column without which there is no problem, where one is read at all.
 
     Raises:
         DataError: it is missing or empty, or holds neither text nor a number.
     """
     value = text(found, names)
-    if not value.strip():
+    if names and not value.strip():
         raise ColumnError("expected text or a number, got nothing", *names)
     return value
 
