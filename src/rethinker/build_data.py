@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rethinker.config import Config
 from rethinker.data.cache import Cached
-from rethinker.data.columns import USUAL, Columns
+from rethinker.data.columns import USUAL
 from rethinker.data.gym.stream import GymSource, GymStream
 from rethinker.data.hub import located
 from rethinker.data.jsonl import JsonlSource
@@ -25,7 +25,6 @@ from rethinker.data.split import sample, split
 from rethinker.data.stream import ProblemStream
 from rethinker.data.virl import open_virl
 from rethinker.data_config import (
-    ColumnsConfig,
     DataConfig,
     FileDataConfig,
     GymDataConfig,
@@ -193,7 +192,7 @@ def _source(data: GymDataConfig | FileDataConfig) -> ProblemSource | None:
                 Path(expanduser(data.path)),
                 images=_folder(data.images),
                 max_pixels=data.max_image_pixels,
-                columns=_columns(data.columns),
+                columns=USUAL.named(**data.columns.model_dump()),
             )
         case LogicVistaDataConfig():
             return LogicVistaSource(expanduser(data.path), max_pixels=data.max_image_pixels)
@@ -202,7 +201,7 @@ def _source(data: GymDataConfig | FileDataConfig) -> ProblemSource | None:
                 shards(located(expanduser(data.path), revision=data.revision), split=data.split),
                 images=_folder(data.images),
                 max_pixels=data.max_image_pixels,
-                columns=_columns(data.columns),
+                columns=USUAL.named(**data.columns.model_dump()),
                 row_group_bytes=data.row_group_bytes,
             )
         case VirlDataConfig():
@@ -218,20 +217,3 @@ def _source(data: GymDataConfig | FileDataConfig) -> ProblemSource | None:
 
 def _folder(path: str) -> Path | None:
     return Path(expanduser(path)) if path else None
-
-
-def _columns(named: ColumnsConfig) -> Columns:
-    """The usual columns, but for those that are named."""
-
-    def names(name: str, usual: tuple[str, ...]) -> tuple[str, ...]:
-        return (name,) if name else usual
-
-    return Columns(
-        question=names(named.question, USUAL.question),
-        answer=names(named.answer, USUAL.answer),
-        images=names(named.images, USUAL.images),
-        choices=names(named.choices, USUAL.choices),
-        id=names(named.id, USUAL.id),
-        category=names(named.category, USUAL.category),
-        source=names(named.source, USUAL.source),
-    )

@@ -224,6 +224,8 @@ def test_every_command_refuses_what_is_no_file_of_rows(
         (["check", "{virl}", "--to", "{here}/file/bad.jsonl"], "cannot write"),
         (["check", "{virl}", "--json", "{here}"], "it is a folder"),
         (["check", "{virl}", "--max-tokens", "9"], "name it with --model"),
+        (["check", "{virl}", "--columns", "prompt=question"], "write FIELD=COLUMN with a field of question, answer"),
+        (["stats", str(FIXTURES), "--columns", "question=q"], "whose columns have names of their own"),
         (["check", "{virl}", "--workers", "0"], "leaves nobody to work"),
         (["select", "{virl}", "--to", "{here}/file/a.parquet"], "cannot write"),
         (["select", "{virl}", "--to", "{here}/a.jsonl"], "name it *.parquet"),
@@ -287,6 +289,60 @@ def test_no_command_writes_over_what_it_reads(
     message = refused(capsys, *(argument.format(**names) for argument in arguments))
     assert any(reason in message for reason in ("is a file that is read", "would become a shard"))
     assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["check", "--json", "{here}/r.json"],
+        ["check", "--model", "{tiny}", "--config", "device=cpu", "threads=1"],
+        ["stats", "--json", "{here}/r.json"],
+        ["preview", "--to", "{here}/p.html"],
+        ["select", "--category", "counting", "--to", "{here}/o.jsonl"],
+        ["overlap", "--with", "{rows}", "--with-columns", "question=prompt", "images=pic", "--to", "{here}/o.json"],
+    ],
+)
+def test_every_command_takes_the_names_of_columns(
+    more: list[str], tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = write_renamed(tmp_path)
+    columns = ("--columns", "question=prompt", "answer=solution", "images=pic", "category=kind")
+    command, *options = (option.format(here=tmp_path, rows=rows, tiny=tiny_folder) for option in more)
+    assert "--columns question=…" in refused(capsys, command, rows, *options) or command == "select"
+    assert run(command, rows, *options, *columns) == 0
+    written = {path.name: path.read_text() for path in tmp_path.iterdir() if path != rows and path.suffix != ".png"}
+    assert "unusable" not in capsys.readouterr().out
+    if command == "overlap":
+        assert len(json.loads(written["o.json"])["overlaps"]) == 2
+
+
+def write_renamed(folder: Path) -> Path:
+    """Two rows with a picture, in columns of unusual names."""
+    (folder / "a.png").write_bytes(png(7))
+    row = {"prompt": "How many?", "solution": "3", "pic": "a.png", "kind": "counting"}
+    (folder / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 2)
+    return folder / "rows.jsonl"
+
+
+def test_the_data_section_of_the_settings_holds_for_its_own_file_and_is_said_to_be_left_out_for_another(
+    tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = write_renamed(tmp_path)
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{kind: jsonl, path: {rows}, max_image_pixels: 100, "
+        "columns: {question: prompt, answer: solution, images: pic}}"
+    )
+    check = ("check", rows, "--model", tiny_folder, "--config", recipe, "device=cpu", "threads=1")
+    assert run(*check) == 1
+    shown = capsys.readouterr()
+    assert "column 'pic': image" in shown.out
+    assert "more than the 100 allowed" in shown.out
+    assert run(*check, "data.max_image_pixels=100000", "--columns", "answer=kind") == 0
+    assert run(*check, f"data.path={tmp_path / 'other.jsonl'}") == 1
+    shown = capsys.readouterr().err
+    assert "the data section of --config is about" in shown
+    assert "no column 'question'" in shown
 
 
 def test_a_file_without_the_columns_of_a_problem_says_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

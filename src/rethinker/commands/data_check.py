@@ -11,8 +11,9 @@ from rich.markup import escape
 
 from rethinker.commands.data_files import (
     check_writable,
-    columns,
+    empty_table,
     files_of,
+    named,
     opened,
     opened_table,
     threads,
@@ -21,6 +22,7 @@ from rethinker.commands.data_files import (
 )
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.checking import Finding, Reason, Report, check
+from rethinker.data.rows import RowSource
 from rethinker.data.tables import json_bytes
 from rethinker.errors import ConfigError
 from rethinker.rewards.pool import VerifierPool
@@ -42,6 +44,7 @@ def check_file(
     file: str,
     *,
     images: Path | None,
+    columns: Sequence[str],
     model: str | None,
     max_tokens: int | None,
     settings: Sequence[str],
@@ -57,9 +60,13 @@ def check_file(
     if model is None and (max_tokens is not None or settings):
         raise ConfigError("--max-tokens and --config are about a model's prompts; name it with --model")
     check_writable(to, json_to, reads=files_of(file))
-    source = opened(file, images)
+    if model is None:
+        source = opened(file, images=images, columns=named(columns, file))
+        length, limit = None, 0
+    else:
+        limits = [] if max_tokens is None else [f"prompt.max_tokens={max_tokens}"]
+        source, length, limit = _under(model, [*settings, *limits], file, images, columns)
     unread = [name for name in opened_table(file).columns if name not in source.reads]
-    length, limit = _length(model, max_tokens, settings) if model is not None else (None, 0)
     with (
         VerifierPool(workers=1, timeout_seconds=5.0, memory_bytes=1_000_000_000) as scorer,
         RowProgress("checking rows", len(source)) as progress,
@@ -94,12 +101,16 @@ def as_json(report: Report, file: str, unread: Sequence[str]) -> dict[str, objec
     }
 
 
-def _length(model: str, max_tokens: int | None, settings: Sequence[str]) -> tuple[Callable[[Outline], int], int]:
-    """What measures prompts under the model's own chat template, and the most tokens they may have."""
+def _under(
+    model: str, settings: Sequence[str], file: str, images: Path | None, columns: Sequence[str]
+) -> tuple[RowSource, Callable[[Outline], int], int]:
+    """The rows, what measures their prompts under the model's own chat template, and the most tokens they may have."""
     from rethinker.commands.data_model import load_model, settings_for
+    from rethinker.commands.data_section import opened_by
 
-    config = settings_for(model, settings, [] if max_tokens is None else [f"prompt.max_tokens={max_tokens}"])
-    return partial(load_model(config).prompt_length, template=config.prompt.kind), config.prompt.max_tokens
+    config = settings_for(model, settings, [])
+    source = opened_by(config.data, file, images=images, columns=columns)
+    return source, partial(load_model(config).prompt_length, template=config.prompt.kind), config.prompt.max_tokens
 
 
 def _quarantine(findings: Sequence[Finding], file: str, to: Path) -> None:
@@ -110,7 +121,7 @@ def _quarantine(findings: Sequence[Finding], file: str, to: Path) -> None:
 
 def _show(report: Report, unread: Sequence[str], to: Path | None) -> None:
     console = Console()
-    table = columns("", "rows", "share")
+    table = empty_table("", "rows", "share")
     good = report.rows - len(report.findings)
     counted = [("good", good)] + [(MEANINGS[reason], count) for reason, count in report.counts.items() if count]
     for meaning, count in counted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,13 +22,33 @@ from rethinker.errors import ConfigError, DatasetError
 from rethinker.runs.files import atomic_file
 
 
-def opened(file: str, images: Path | None = None, columns: Columns = USUAL) -> RowSource:
+def opened(
+    file: str, *, images: Path | None = None, columns: Columns = USUAL, max_pixels: int = 50_000_000
+) -> RowSource:
     """The problems of a data file.
 
     Raises:
         DatasetError: it is a URL, missing, unreadable, empty, or of no kind known.
     """
-    return open_source(_local(file), images=images, columns=columns)
+    return open_source(_local(file), images=images, columns=columns, max_pixels=max_pixels)
+
+
+def named(given: Sequence[str], file: str, *, usual: Columns = USUAL) -> Columns:
+    """The usual columns, but for those that an option names: `question=prompt`.
+
+    Raises:
+        ConfigError: one of them names no field or no column, or the file's columns have names of their own.
+    """
+    names = {field: column for field, _, column in (part.partition("=") for part in given)}
+    known = [field.name for field in fields(Columns)]
+    for field, column in names.items():
+        if field not in known or not column:
+            raise ConfigError(
+                f"{field}={column} names no column; write FIELD=COLUMN with a field of {', '.join(known)}"
+            )
+    if names and file.endswith(".json"):
+        raise ConfigError(f"{file} is read as LogicVista's, whose columns have names of their own; leave --columns out")
+    return usual.named(**names)
 
 
 def opened_table(file: str) -> Table:
@@ -136,7 +157,7 @@ def write_json(path: Path, content: Any) -> None:
         file.write(json_bytes(content, indent=2) + b"\n")
 
 
-def columns(*names: str) -> Shown:
+def empty_table(*names: str) -> Shown:
     """An empty table for the console: the first column is text, the others are figures."""
     table = Shown(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for place, name in enumerate(names):

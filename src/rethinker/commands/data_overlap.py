@@ -7,7 +7,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.commands.data_files import check_writable, columns, files_of, opened, opened_table, threads, write_json
+from rethinker.commands.data_files import (
+    check_writable,
+    empty_table,
+    files_of,
+    named,
+    opened,
+    opened_table,
+    threads,
+    write_json,
+)
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.columns import QUESTIONS
 from rethinker.data.overlap import DISTANCE, Fingerprints, Kind, Overlap, dropped, fingerprints, overlaps
@@ -22,7 +31,15 @@ KINDS = {
 
 
 def find_overlap(
-    file: str, benchmarks: Sequence[str], *, to: Path, images: Path | None, distance: int, workers: int | None
+    file: str,
+    benchmarks: Sequence[str],
+    *,
+    to: Path,
+    images: Path | None,
+    columns: Sequence[str],
+    with_columns: Sequence[str],
+    distance: int,
+    workers: int | None,
 ) -> None:
     """Compare a data file with evaluation sets, whose images lie beside them, and write what they share.
 
@@ -34,8 +51,11 @@ def find_overlap(
             f"--distance={distance}: half of 64 bits differ by chance; give 0 to 31 ({DISTANCE} by default)"
         )
     check_writable(to, reads=files_of(file, *benchmarks))
-    table, source = opened_table(file), opened(file, images, QUESTIONS)
-    others = {benchmark: opened(benchmark, columns=QUESTIONS) for benchmark in benchmarks}
+    table, source = opened_table(file), opened(file, images=images, columns=named(columns, file, usual=QUESTIONS))
+    others = {
+        benchmark: opened(benchmark, columns=named(with_columns, benchmark, usual=QUESTIONS))
+        for benchmark in benchmarks
+    }
     ours = _fingerprints(file, source, workers)
     found: list[tuple[str, Overlap]] = []
     unreadable: dict[str, int] = {file: len(ours.unreadable)}
@@ -87,7 +107,7 @@ def _show(
     found: Sequence[tuple[str, Overlap]], benchmarks: Sequence[str], rows: int, unreadable: dict[str, int]
 ) -> None:
     console = Console()
-    table = columns("shared with", *KINDS.values(), "rows in all")
+    table = empty_table("shared with", *KINDS.values(), "rows in all")
     for benchmark in benchmarks:
         these = [overlap for name, overlap in found if name == benchmark]
         counts = [sum(overlap.kind is kind for overlap in these) for kind in KINDS]

@@ -48,6 +48,10 @@ class Columns:
         """All of them."""
         return frozenset(name for field in fields(self) for name in getattr(self, field.name))
 
+    def named(self, **columns: str) -> Columns:
+        """These names, but for fields that are given one; an empty one is none."""
+        return replace(self, **{field: (name,) for field, name in columns.items() if name})
+
     def check(self, present: Collection[str], file: Path) -> None:
         """See that a file has the columns without which there is no problem, and those that were named.
 
@@ -60,7 +64,8 @@ class Columns:
             if names and needed and not set(names) & set(present):
                 raise DatasetError(
                     f"{file}: no column {' or '.join(map(repr, names))}, expected to hold the {field.name}; it has "
-                    f"{', '.join(present)}: name the right one in data.columns.{field.name}"
+                    f"{', '.join(present)}: name the right one in data.columns.{field.name}, or by `--columns "
+                    f"{field.name}=…` of `rethinker data`"
                 )
 
     def row(self, found: Fields, *, id: str, folder: Path, source: str) -> Row:  # noqa: A002 (the field's name)
