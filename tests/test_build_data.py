@@ -112,6 +112,24 @@ def test_a_mixture_draws_by_weight_and_names_its_parts(files: dict[str, Any]) ->
     assert not any(problem.id.startswith("mine/mine/") for problem in stream.take(20))
 
 
+def test_two_gyms_are_told_apart_and_one_alone_keeps_its_ids() -> None:
+    parts = [{"name": name, "data": {"kind": "gym", "mixture": [{"family": "counting"}]}} for name in ("easy", "more")]
+    found = problems(config(data={"kind": "mixture", "parts": parts}))
+    held_out = [*ids(found.validation), *ids(found.test)]
+    assert len(set(held_out)) == len(held_out)
+    assert found.validation[0].id == found.validation.id(0)
+    drawn = [problem.id for problem in found.stream.take(40)]
+    assert {name.split("/")[0] for name in (*held_out, *drawn)} == {"easy", "more"}
+    state = found.stream.state_dict()
+    expected = [problem.id for problem in found.stream.take(5)]
+    found.stream.load_state_dict(state)
+    assert [problem.id for problem in found.stream.take(5)] == expected
+    alone = problems(config(data=parts[0]["data"]))
+    assert [name.removeprefix("easy/") for name in ids(found.validation) if name.startswith("easy/")] == [
+        name for name in ids(alone.validation) if f"easy/{name}" in held_out
+    ]
+
+
 def test_two_parts_of_one_file_are_drawn_in_orders_of_their_own(files: dict[str, Any]) -> None:
     data = mixture(files, jsonl=1)
     data["parts"] *= 2
@@ -145,6 +163,7 @@ def test_a_mixture_is_written_in_yaml_and_its_mistakes_are_named(tmp_path: Path)
         "{data: {kind: mixture, parts: []}}": r"data\.parts\[0\]\.data",
         "": "needs at least one part",
         "{name: a, data: {kind: gym}}, {name: a, data: {kind: gym}}": "names that differ",
+        "{name: gym-1, data: {kind: gym}}, {data: {kind: gym}}": r"names that differ, got \['gym-1', 'gym-1'\]",
     }.items():
         with pytest.raises(ConfigError, match=message):
             tree(part)

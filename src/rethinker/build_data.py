@@ -18,7 +18,7 @@ from rethinker.data.hub import located
 from rethinker.data.jsonl import JsonlSource
 from rethinker.data.lengths import WithinLength
 from rethinker.data.logicvista import LogicVistaSource
-from rethinker.data.mixture import Joined, MixtureStream, Prefixed
+from rethinker.data.mixture import Joined, MixtureStream, Prefixed, PrefixedStream
 from rethinker.data.parquet import ParquetSource, shards
 from rethinker.data.quarantine import Quarantine
 from rethinker.data.split import sample, split
@@ -76,13 +76,8 @@ def open_parts(data: DataConfig) -> list[Part]:
     if not isinstance(data, MixtureDataConfig):
         return [Part(name="", weight=1.0, data=data, source=_source(data))]
     return [
-        Part(
-            name=part.name or f"{part.data.kind}-{place}",
-            weight=part.weight,
-            data=part.data,
-            source=_source(part.data),
-        )
-        for place, part in enumerate(data.parts)
+        Part(name=name, weight=part.weight, data=part.data, source=_source(part.data))
+        for name, part in zip(data.names, data.parts, strict=True)
     ]
 
 
@@ -134,8 +129,8 @@ def _divide(config: Config, part: Part, length: Length, *, share: float) -> _Div
         mixture = gym_mixture(part.data)
         return _Divided(
             training=None,
-            validation=GymSource(mixture, split="validation", size=counts[0]),
-            test=GymSource(mixture, split="test", size=counts[1]),
+            validation=_named(GymSource(mixture, split="validation", size=counts[0]), part.name),
+            test=_named(GymSource(mixture, split="test", size=counts[1]), part.name),
         )
     assert part.source is not None
     short = WithinLength(part.source, length, max_tokens=config.prompt.max_tokens)
@@ -157,7 +152,8 @@ def _quarantine(parts: list[Part], divided: list[_Divided]) -> Quarantine:
 
 def _stream(part: Part, training: ProblemSource | None, quarantine: Quarantine, *, seed: int) -> Stream:
     if isinstance(part.data, GymDataConfig):
-        return GymStream(gym_mixture(part.data), seed=seed)
+        gym = GymStream(gym_mixture(part.data), seed=seed)
+        return PrefixedStream(gym, part.name) if part.name else gym
     assert training is not None
     return ProblemStream(
         training,
