@@ -202,6 +202,16 @@ def test_logicvista_selects_its_own_rows_beside_its_images(tmp_path: Path, capsy
     assert len(json.loads((tmp_path / "few.json").read_text())) == 5
 
 
+@pytest.mark.parametrize("command", [["check"], ["select", "--to", "o.json"]])
+def test_a_list_of_rows_named_json_is_to_be_written_as_json_lines(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.json").write_text('[{"question": "?", "answer": "1"}]')
+    assert "a list of rows is written as JSON lines (.jsonl)" in refused(
+        capsys, command[0], tmp_path / "rows.json", *command[1:]
+    )
+
+
 @pytest.mark.parametrize("command", ["check", "stats", "preview", "select", "overlap", "passrate"])
 def test_every_command_refuses_what_is_no_file_of_rows(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -92,7 +92,10 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not usable JSON: {error}") from error
     if not isinstance(rows, dict) or not rows:
-        raise DatasetError(f"{path} must hold a JSON object from id to row with at least one row")
+        raise DatasetError(
+            f"{path} must hold a JSON object from id to row with at least one row, as LogicVista's does; a list of "
+            "rows is written as JSON lines (.jsonl), one row a line"
+        )
     return rows
 
 
