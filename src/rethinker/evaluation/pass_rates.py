@@ -1,8 +1,8 @@
 """How often a model answers each problem of a data set right: what the paper curated its subsets by.
 
 Every row's result is appended to a log and flushed to the disk before it counts as done, so that a run that was killed
-goes on where it was, and answers no answered question again; what could not be asked is tried again, since its image may
-be there by now. Samples are keyed by row id, so it goes on with the draws it would have made.
+goes on where it was, and answers no answered question again; what could not be asked is tried again, since its image
+may be there by now. Samples are keyed by row id, so it goes on with the draws it would have made.
 """
 
 from __future__ import annotations
