@@ -159,11 +159,11 @@ def compare_update(name: str, way: str) -> Comparison:
 
 
 def compare_generation(name: str, kind: str, way: str) -> Comparison:
-    """Plan rows that decode while others come, and measure them: half of the requests end early, others follow."""
+    """Plan rows that decode while others come, and measure them: two requests end a little early, others follow."""
     size, how = SIZES[name], GENERATING[way]
     vlm = build(size, how)
     rows, prefix = (1 if kind == "evaluation" else size.group), (size.response if kind == "second looks" else 0)
-    prompts = [prompt(vlm, number) for number in range(16 // rows)]
+    prompts = [prompt(vlm, number) for number in range(5 * size.group // rows)]
     length = len(prompts[0].token_ids)
     asked = Asked(
         prompts=len(prompts),
@@ -175,7 +175,7 @@ def compare_generation(name: str, kind: str, way: str) -> Comparison:
         score_tables=GREEDY if kind == "evaluation" else SAMPLED,
     )
     model = measure(vlm.module)
-    bounds = Bounds(max_rows=12, cache_bytes=10**12, read_tokens=2 * (length + prefix))
+    bounds = Bounds(max_rows=3 * size.group, cache_bytes=10**12, read_tokens=2 * (length + prefix))
     engine = TorchEngine(vlm, max_rows=bounds.max_rows, cache_bytes=bounds.cache_bytes, read_tokens=bounds.read_tokens)
     added = generation.of_generation(model, asked, bounds, width=how.width)
     held = [*vlm.module.parameters(), *vlm.module.buffers()]
@@ -194,7 +194,7 @@ def _compared(
     prompts: Sequence[Prompt],
     run: Callable[[], object],
 ) -> Comparison:
-    processed = [tensor for each in prompts for tensor in vlm.vision([each]).values()]
+    processed = [tensor for each in prompts for tensor in vlm._prepared(each).pixels.values()]
     with LivePeak((each for each in held if isinstance(each, Tensor)), elsewhere=processed) as live:
         at_rest = live.peak
         run()
@@ -212,12 +212,12 @@ def _compared(
 
 
 def requests(asked: Asked, prompts: Sequence[Prompt]) -> list[Request]:
-    """What `asked` says; every other request ends after half of its tokens."""
+    """What `asked` says; the first two end an eighth earlier."""
     prefix = np.random.default_rng(0).integers(20, 400, asked.prefix_tokens)
     temperature = 0.0 if asked.score_tables == GREEDY else 1.0
     made = []
     for number in range(asked.prompts * asked.rows // asked.request_rows):
-        tokens = asked.response_tokens // (2 if number % 2 else 1)
+        tokens = asked.response_tokens * (7 if number < 2 else 8) // 8
         made.append(
             Request(
                 id=str(number),

@@ -79,16 +79,19 @@ def rows_together(asked: Asked, bounds: Bounds, *, token_bytes: int) -> int:
 def of_generation(model: Architecture, asked: Asked, bounds: Bounds, *, width: int, gpus: int = 1) -> dict[str, int]:
     """What generation adds at its peak: the cache at its fullest, and the largest of what else happens.
 
-    That is to read requests, to decode a token of every row, to choose it, or to copy a layer of the cache when rows
-    come and go.
+    That is to read requests, whose own rows have not grown yet, to decode a token of every row, to choose it, or to
+    copy a layer of the cache when rows come and go.
     """
     stack = model.language
     rows = rows_together(asked, bounds, token_bytes=token_bytes(model, width))
-    prompts = -(-rows // asked.rows)
+    line = _line(asked, bounds, rows)
+    requests = -(-rows // asked.request_rows)
+    prompts = min(requests, -(-requests // line.requests) * line.prompts)
     cache = (prompts * asked.prompt_tokens + rows * asked.row_tokens) * token_bytes(model, width)
     seen = rows * stack.heads * (asked.prompt_tokens + asked.row_tokens)
     scores = rows * model.vocabulary * FLOAT32
-    busy = max(_reading(model, asked, bounds, rows, width), seen * (2 * width + FLOAT32), cache // stack.layers)
+    unborn = line.requests * asked.request_rows * asked.response_tokens * token_bytes(model, width)
+    busy = max(_reading(model, asked, line, width) - unborn, seen * (2 * width + FLOAT32), cache // stack.layers)
     parts = {
         "activations": max(0, busy - (asked.score_tables - 1) * scores),
         "logits": asked.score_tables * scores,
@@ -97,17 +100,28 @@ def of_generation(model: Architecture, asked: Asked, bounds: Bounds, *, width: i
     return parts | gathered(model, width, gpus)
 
 
-def _reading(model: Architecture, asked: Asked, bounds: Bounds, rows: int, width: int) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """What one forward reads: requests, and the distinct prompts among them, which that forward alone shares."""
+
+    requests: int
+    prompts: int
+
+
+def _line(asked: Asked, bounds: Bounds, rows: int) -> _Line:
+    most = max(1, bounds.read_tokens // (asked.prompt_tokens + asked.prefix_tokens))
+    requests = min(-(-rows // asked.request_rows), most)
+    return _Line(requests=requests, prompts=-(-requests * asked.request_rows // asked.rows))
+
+
+def _reading(model: Architecture, asked: Asked, line: _Line, width: int) -> int:
     """Of one forward over prompts and prefixes: their pixels, and the larger of the tower's and a language layer's."""
-    each = asked.prompt_tokens + asked.prefix_tokens
-    requests = min(-(-rows // asked.request_rows), max(1, bounds.read_tokens // each))
-    prompts = -(-requests * asked.request_rows // asked.rows)
-    tokens = prompts * asked.prompt_tokens + requests * asked.prefix_tokens
+    tokens = line.prompts * asked.prompt_tokens + line.requests * asked.prefix_tokens
     layer = tokens * (3 * model.language.width * width + _feed_forward(model.language, width))
     if model.vision is None:
         return layer
-    patches = prompts * asked.image_tokens * model.patches_per_token
-    pixels = patches * model.pixels_per_patch * FLOAT32
+    patches = line.prompts * asked.image_tokens * model.patches_per_token
+    pixels = patches * model.pixels_per_patch * (FLOAT32 if width == FLOAT32 else FLOAT32 + width)
     return pixels + max(layer, patches * _tower_layer(model.vision, width))
 
 
@@ -119,6 +133,6 @@ def _feed_forward(stack: Stack, width: int) -> int:
 
 
 def _tower_layer(stack: Stack, width: int) -> int:
-    """Bytes per patch: queries and keys are turned in float32, six tables of them at once."""
-    turning = stack.queries * (6 * FLOAT32 + 3 * width)
+    """Bytes per patch: queries and keys are turned in float32, through four tables beside their copies."""
+    turning = stack.queries * ((4 if width == FLOAT32 else 6) * FLOAT32 + 3 * width)
     return 2 * stack.width * width + max(turning, _feed_forward(stack, width))
