@@ -163,7 +163,8 @@ def compare_generation(name: str, kind: str, way: str) -> Comparison:
     size, how = SIZES[name], GENERATING[way]
     vlm = build(size, how)
     rows, prefix = (1 if kind == "evaluation" else size.group), (size.response if kind == "second looks" else 0)
-    prompts = [prompt(vlm, number) for number in range(5 * size.group // rows)]
+    together, total = (3 * rows, 5 * rows) if kind == "first looks" else (12, 16)
+    prompts = [prompt(vlm, number) for number in range(total // rows)]
     length = len(prompts[0].token_ids)
     asked = Asked(
         prompts=len(prompts),
@@ -175,7 +176,7 @@ def compare_generation(name: str, kind: str, way: str) -> Comparison:
         score_tables=GREEDY if kind == "evaluation" else SAMPLED,
     )
     model = measure(vlm.module)
-    bounds = Bounds(max_rows=3 * size.group, cache_bytes=10**12, read_tokens=2 * (length + prefix))
+    bounds = Bounds(max_rows=together, cache_bytes=10**12, read_tokens=2 * (length + prefix))
     engine = TorchEngine(vlm, max_rows=bounds.max_rows, cache_bytes=bounds.cache_bytes, read_tokens=bounds.read_tokens)
     added = generation.of_generation(model, asked, bounds, width=how.width)
     held = [*vlm.module.parameters(), *vlm.module.buffers()]
@@ -321,7 +322,7 @@ def main() -> None:
             f"added {found.error_added:+.1%}",
             flush=True,
         )
-    parsed.to.write_text(json.dumps({"machine": machine.record(), "comparisons": rows}, indent=1) + "\n")
+        parsed.to.write_text(json.dumps({"machine": machine.record(), "comparisons": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
