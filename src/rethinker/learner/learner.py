@@ -150,7 +150,11 @@ class PolicyLearner(Learner):
         )
 
     def policy_synced(self, version: int) -> None:
-        """From now on `version` names the weights as they are, and forwards before the next step measure the gap."""
+        """From now on `version` names the weights as they are, and forwards before the next step measure the gap.
+
+        The last update's gradients are freed: what is generated now needs their room.
+        """
+        self._optimizer.zero_grad()
         self._policy_version = version
         self._fresh = True
 
