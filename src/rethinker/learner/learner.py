@@ -27,6 +27,7 @@ from rethinker.learner.schedule import lr_at
 from rethinker.models.adapters import has_adapter, merged_weights, without_adapter
 from rethinker.models.compiling import compile_layers
 from rethinker.models.vlm import VLM
+from rethinker.timing import Stopwatch
 from rethinker.types import Experience, Mean, Metrics, State, merge
 
 
@@ -93,10 +94,17 @@ class PolicyLearner(Learner):
         optimisation: The optimiser and its batches.
         reference: Frozen starting policy, needed when the KL coefficient is not 0. With an adapter it may be `vlm`
             itself, which without its adapter is what it started as.
+        stopwatch: Told where the time goes.
     """
 
     def __init__(
-        self, vlm: VLM, *, objective: Objective, optimisation: Optimisation, reference: VLM | None = None
+        self,
+        vlm: VLM,
+        *,
+        objective: Objective,
+        optimisation: Optimisation,
+        reference: VLM | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         if objective.kl_coefficient and reference is None:
             raise ValueError(f"kl_coefficient={objective.kl_coefficient} needs a reference model")
@@ -110,6 +118,7 @@ class PolicyLearner(Learner):
         self.objective = objective
         self.optimisation = optimisation
         self.reference = reference
+        self._stopwatch = stopwatch or Stopwatch()
         self.step = 0
         self._policy_version = 0
         self._fresh = True
@@ -146,7 +155,8 @@ class PolicyLearner(Learner):
         self.vlm.module.train()
         self._optimizer.zero_grad()
         metrics = merge(_NOTHING, *(self._accumulate(micro, totals) for micro in self._split(chosen)))
-        norm = self._optimizer.clip(self.optimisation.grad_clip)
+        with self._stopwatch.within("optimiser"):
+            norm = self._optimizer.clip(self.optimisation.grad_clip)
         metrics["policy/lr"] = Mean(sum=self._lr())
         metrics["policy/grad_norm"] = Mean(sum=norm)
         finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in _LOSSES if name in metrics)
@@ -155,12 +165,22 @@ class PolicyLearner(Learner):
 
     def _split(self, chosen: Sequence[Experience]) -> list[list[Row]]:
         settings = self.optimisation
-        return split(chosen, self.vlm, share_prompts=settings.share_prompts, token_budget=settings.micro_batch_tokens)
+        with self._stopwatch.within("collate"):
+            return split(
+                chosen, self.vlm, share_prompts=settings.share_prompts, token_budget=settings.micro_batch_tokens
+            )
+
+    def _collate(self, micro: Sequence[Row]) -> Batch:
+        with self._stopwatch.within("collate"):
+            return collate(micro, self.vlm, policy_version=self._policy_version)
 
     def _accumulate(self, micro: Sequence[Row], totals: _Totals) -> Metrics:
         """Forward and backward of one micro-batch."""
-        batch = collate(micro, self.vlm, policy_version=self._policy_version)
-        logprobs, entropy = token_logprobs(self.vlm, batch)
+        batch, tokens = self._collate(micro), sum(row.length for row in micro)
+        with self._stopwatch.within("forward"):
+            operations = sum(self.vlm.operations(row.prompt, row.lengths) for row in micro)
+            self._stopwatch.count(tokens=tokens, operations=operations, slots=batch.slots, padding=batch.padding)
+            logprobs, entropy = token_logprobs(self.vlm, batch)
         sampled = batch.sampled & (batch.rl != 0)
         term = clipped_surrogate(
             logprobs,
@@ -181,12 +201,17 @@ class PolicyLearner(Learner):
             sum=float(copied.detach()) * totals.imitation, count=float(batch.imitation.sum())
         )
         if self.objective.kl_coefficient:
-            divergence = k3(logprobs, self._reference_logprobs(batch), sampled=sampled)
+            with self._stopwatch.within("logprobs"):
+                self._stopwatch.count(tokens=tokens)
+                reference = self._reference_logprobs(batch)
+            divergence = k3(logprobs, reference, sampled=sampled)
             kl = weighted_mean(divergence, batch.rl, total=totals.rl)
             loss = loss + self.objective.kl_coefficient * kl
             metrics["policy/kl"] = Mean(sum=float(kl.detach()) * totals.rl, count=float(batch.rl.sum()))
         if loss.requires_grad:  # else nothing that is trained took part: text alone, where only vision is
-            loss.backward()
+            with self._stopwatch.within("backward"):
+                self._stopwatch.count(tokens=tokens)
+                loss.backward()
         if self._fresh:
             current = sampled & ~batch.stale
             self._gaps.append((logprobs.detach() - batch.behaviour)[current].abs())
@@ -206,7 +231,8 @@ class PolicyLearner(Learner):
         if empty:
             return False
         if finite:
-            self._optimizer.step(self._lr())
+            with self._stopwatch.within("optimiser"):
+                self._optimizer.step(self._lr())
             self._fresh = False
             self._nonfinite_in_a_row = 0
             return True
@@ -238,7 +264,8 @@ class PolicyLearner(Learner):
         self.vlm.module.eval()
         with torch.no_grad():
             for micro in self._split(experiences):
-                batch = collate(micro, self.vlm, policy_version=self._policy_version)
+                batch = self._collate(micro)
+                self._stopwatch.count(tokens=sum(row.length for row in micro))
                 flat = token_logprobs(self.vlm, batch)[0].cpu().numpy()
                 inside = [e for row in micro for e in row.experiences]
                 cuts = np.cumsum([len(e.rollout.token_ids) for e in inside])[:-1]
