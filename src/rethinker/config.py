@@ -288,6 +288,8 @@ class Config(Section):
     """`auto` (CUDA when there is one), `cpu`, `cuda`, `cuda:1`, …"""
     threads: Natural = 0
     """CPU threads of torch; 0 takes every core this process may use."""
+    profile: bool = False
+    """Write `profile.html`, `profile.json` and `trace.json` into the run folder: where the time goes (docs/profile.md)."""
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = GymDataConfig()

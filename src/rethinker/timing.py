@@ -35,6 +35,11 @@ class Stopwatch:
         self._recorder = recorder
         self._seconds = dict.fromkeys(self._names, 0.0)
 
+    @property
+    def recording(self) -> bool:
+        """Whether what is counted is kept; ask before counting what costs something."""
+        return self._recorder is not None
+
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Time what happens inside the block."""

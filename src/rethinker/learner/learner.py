@@ -178,8 +178,9 @@ class PolicyLearner(Learner):
         """Forward and backward of one micro-batch."""
         batch, tokens = self._collate(micro), sum(row.length for row in micro)
         with self._stopwatch.within("forward"):
-            operations = sum(self.vlm.operations(row.prompt, row.lengths) for row in micro)
-            self._stopwatch.count(tokens=tokens, operations=operations, slots=batch.slots, padding=batch.padding)
+            self._stopwatch.count(tokens=tokens, slots=batch.slots, padding=batch.padding)
+            if self._stopwatch.recording:
+                self._stopwatch.count(operations=sum(self.vlm.operations(row.prompt, row.lengths) for row in micro))
             logprobs, entropy = token_logprobs(self.vlm, batch)
         sampled = batch.sampled & (batch.rl != 0)
         term = clipped_surrogate(
