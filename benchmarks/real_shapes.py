@@ -33,10 +33,9 @@ import flops
 import machine
 import reporting
 import shapes
+from rethinker.chips import chip_rate
 from turns import OutOfMemoryError, Trace, Worker, in_turn
 from work import Work, grids, prompt_length
-
-from rethinker.chips import chip_rate
 
 TARGETS = {"3B": 0.45}
 """MFU to reach."""

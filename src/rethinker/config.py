@@ -289,7 +289,7 @@ class Config(Section):
     threads: Natural = 0
     """CPU threads of torch; 0 takes every core this process may use."""
     profile: bool = False
-    """Write `profile.html`, `profile.json` and `trace.json` into the run folder: where the time goes (docs/profile.md)."""
+    """Write where the time goes: `profile.html`, `profile.json`, `trace.json` in the run folder (docs/profile.md)."""
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = GymDataConfig()

@@ -8,64 +8,55 @@ what there is to win, not a promise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import median
 
 from rethinker.runs.profile_figures import LEARNER, Period, Profile
-from rethinker.runs.stretches import STRETCHES
+from rethinker.runs.stretches import PASSES
 
 RULE = (
     "Reckoned so: a pass of the model could be twice as fast, though no faster than the chip's stated rate where that "
-    "is known; all that is done beside the model could be hidden or left out."
+    "is known; all that is done beside the model could be hidden or left out. Steps out of line are not counted."
 )
-
-_PASSES = {stretch.name for stretch in STRETCHES if stretch.passes}
-_UNEVEN = 1.5
-"""A step that takes so many times the median one is named."""
 
 
 def next_second(profile: Profile) -> list[str]:
-    """Sentences: the stretch with most to win, what is known of it, the next two, and a step out of line."""
-    whole = profile.whole
+    """Sentences: the stretch with most to win, what is known of it, the next two, and what is out of line."""
+    whole = profile.steady
     if whole is None:
         return ["No step was finished, so nothing can be said."]
     first, *others = sorted(whole.stretches, key=lambda name: -_winnable(name, profile, whole))
     spent, won = whole.stretches[first], _winnable(first, profile, whole)
-    how = "Twice as fast" if first in _PASSES else "Hidden or left out"
+    how = "Twice as fast" if first in PASSES else "Hidden or left out"
     if first in LEARNER and won < spent.seconds / 2:
         how = "At the chip's rate"
     said = [
         f"{first.capitalize()} takes {_percent(spent.share)} of the time, {_time(spent.seconds)} of a step's "
-        f"{_time(whole.seconds)}. {how}, it would save {_time(won)}: steps {whole.seconds / (whole.seconds - won):.2f} "
-        "times as fast."
+        f"{_time(whole.seconds)}. {how}, it would save {_time(won)}, and steps would be "
+        f"{whole.seconds / (whole.seconds - won):.2f} times as fast."
     ]
     said += [fact] if (fact := _FACTS.get(first, _nothing)(profile)) else []
     then = [f"{name} (at most {_time(most)})" for name in others[:2] if (most := _winnable(name, profile, whole)) > 0]
     said += [f"Then {' and '.join(then)}."] if then else []
-    return said + _uneven(profile)
+    return said + _out_of_line(profile)
 
 
 def _winnable(name: str, profile: Profile, whole: Period) -> float:
     """Seconds a step."""
     seconds = whole.stretches[name].seconds
-    if name not in _PASSES:
+    if name not in PASSES:
         return seconds
     reached = profile.mfu if name in LEARNER and profile.mfu is not None else 0.0
     return seconds * min(0.5, max(0.0, 1 - reached))
 
 
-def _uneven(profile: Profile) -> list[str]:
-    """The longest step, where it is far from the median, and the stretch that made it so."""
-    usual, longest = median(step.seconds for step in profile.steps), max(profile.steps, key=lambda step: step.seconds)
-    if len(profile.steps) < 3 or longest.seconds < _UNEVEN * usual:
+def _out_of_line(profile: Profile) -> list[str]:
+    """The longest of the odd steps."""
+    if not profile.odd:
         return []
-    more = {
-        name: seconds - median(step.stretches[name] for step in profile.steps)
-        for name, seconds in longest.stretches.items()
-    }
-    blamed = max(more, key=lambda name: more[name])
+    worst = max(profile.odd, key=lambda odd: odd.seconds)
+    others = f", and {len(profile.odd) - 1} more are out of line" if len(profile.odd) > 1 else ""
     return [
-        f"Step {longest.step} took {longest.seconds / usual:.1f} times as long as the median step, most of it for "
-        f"{blamed} ({_time(more[blamed])} more)."
+        f"Step {worst.step} took {worst.times:.1f} times as long as others like it, most of it for {worst.stretch} "
+        f"({_time(worst.seconds)} more){others}."
     ]
 
 

@@ -20,6 +20,7 @@ from rethinker.timing import Recorder
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STRIPS = 40
 """Most steps drawn one by one; the last ones are."""
+_NONE = "–"
 _WORTH_A_NAME = 0.07
 """Smallest share whose name stands in the bar."""
 
@@ -91,15 +92,16 @@ def _facts(profile: Profile) -> str:
     rates = {name: spent.tokens_per_second for name, spent in whole.stretches.items()}
     facts = [
         ("A step, on average", _time(whole.seconds)),
-        ("Tokens decoded a second", _count(rates["decode"])),
-        ("Tokens a second, forward", _count(rates["forward"])),
-        ("Tokens a second, backward", _count(rates["backward"])),
-        ("Learner's operations a second", _operations(profile.operations_per_second)),
+        ("Decoded, tokens a second", _count(rates["decode"])),
+        ("Forward, tokens a second", _count(rates["forward"])),
+        ("Backward, tokens a second", _count(rates["backward"])),
+        ("Learner, operations a second", _operations(profile.operations_per_second)),
         ("MFU", _share(profile.mfu)),
-        ("Padding in the learner's attention", _share(profile.padding)),
+        ("Padding in attention", _share(profile.padding)),
     ]
-    facts += [(f"Other threads: {name}, a step", _time(seconds)) for name, seconds in profile.overlapped.items()]
-    return f"<dl>{''.join(f'<div><dt>{escape(name)}</dt><dd>{value}</dd></div>' for name, value in facts)}</dl>"
+    facts += [(f"Meanwhile, {name}, a step", _time(seconds)) for name, seconds in profile.overlapped.items()]
+    shown = [f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in facts if value != _NONE]
+    return f"<dl>{''.join(shown)}</dl>"
 
 
 # ---- bars --------------------------------------------------------------------------------------------------------
@@ -185,10 +187,11 @@ def _strips(profile: Profile) -> str:
         for step in shown
     )
     which = f"The last {len(shown)} of {len(profile.steps)}. " if len(shown) < len(profile.steps) else ""
-    return (
-        f'<h2 class="section">Step by step</h2><p class="muted">{which}An episode\'s first step has generated for all '
-        f'of its steps. Every span of the latest ones is in trace.json, for ui.perfetto.dev.</p><div class="steps">{rows}</div>'
+    note = (
+        f"{which}An episode's first step has generated for all of its steps. Every span of the latest ones is in "
+        "trace.json, which ui.perfetto.dev opens."
     )
+    return f'<h2 class="section">Step by step</h2><p class="muted">{note}</p><div class="steps">{rows}</div>'
 
 
 def _parts(seconds: Mapping[str, float], total: float) -> dict[str, float]:
@@ -201,22 +204,22 @@ def _parts(seconds: Mapping[str, float], total: float) -> dict[str, float]:
 def _time(seconds: float) -> str:
     if seconds >= 100:
         return f"{seconds:,.0f} s"
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:,.0f} ms" if seconds >= 0.01 else _small(seconds)
-
-
-def _small(seconds: float) -> str:
-    return f"{1000 * seconds:.1f} ms" if seconds else "–"
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    if seconds >= 0.01:
+        return f"{1000 * seconds:.0f} ms"
+    return f"{max(0.1, 1000 * seconds):.1f} ms" if seconds else _NONE
 
 
 def _share(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
+    return _NONE if share is None else f"{100 * share:.1f} %"
 
 
 def _count(count: float | None) -> str:
-    return "–" if count is None else f"{count:,.0f}"
+    return _NONE if count is None else f"{count:,.0f}"
 
 
 def _operations(rate: float | None) -> str:
     if rate is None:
-        return "–"
+        return _NONE
     return f"{rate / 1e12:,.1f} T" if rate >= 1e12 else f"{rate / 1e9:,.1f} G"

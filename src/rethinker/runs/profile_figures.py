@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 from rethinker.chips import chip_rate
-from rethinker.runs.stretches import STRETCHES, stretch_of
+from rethinker.runs.stretches import PASSES, SELDOM, STRETCHES, stretch_of
 from rethinker.timing import Lap
 
 LEARNER = ("forward", "backward", "optimiser")
 """What the learner's rate is measured over."""
+_ODD = 1.5
+"""A step is odd from so many times the median of its like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Odd:
+    """A step that took far longer than others that generate, or do not, as it does.
+
+    Attributes:
+        times: How many times as long as the median of them.
+        stretch: What most of the difference was spent on, and `seconds` of it.
+    """
+
+    step: int
+    times: float
+    stretch: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """A profile's figures; shares as fractions, None where nothing was measured.
 
@@ -61,6 +79,8 @@ class Profile:
         bf16_rate: Its stated dense operations a second, where they are known.
         whole: All steps.
         typical: The steps of the episode that is the median by seconds a step.
+        steady: All steps but the odd ones, a slow first one for instance.
+        odd: Steps that say nothing about the others.
         operations_per_second: Of the tokens that passed the learner, over its forward, backward and optimiser.
         mfu: That rate over the chip's.
         padding: Places of attention's tables in the learner that hold no token.
@@ -72,6 +92,8 @@ class Profile:
     bf16_rate: float | None
     whole: Period | None
     typical: Period | None
+    steady: Period | None
+    odd: tuple[Odd, ...]
     operations_per_second: float | None
     mfu: float | None
     padding: float | None
@@ -82,14 +104,17 @@ class Profile:
 
 def measured(laps: Sequence[Lap], *, device: str | None) -> Profile:
     """The figures of some steps."""
-    rate, whole = chip_rate(device), _period(laps)
+    rate, odd = chip_rate(device), _odd(laps)
+    strange = {each.step for each in odd}
     learner = sum(_seconds(lap)[name] for lap in laps for name in LEARNER)
     speed = _ratio(_counted(laps, "forward", "operations"), learner)
     return Profile(
         device=device,
         bf16_rate=rate,
-        whole=whole,
+        whole=_period(laps),
         typical=_period(_typical(laps)),
+        steady=_period([lap for lap in laps if lap.step not in strange]),
+        odd=odd,
         operations_per_second=speed,
         mfu=speed / rate if speed is not None and rate is not None else None,
         padding=_ratio(_counted(laps, "forward", "padding"), _counted(laps, "forward", "slots")),
@@ -145,11 +170,28 @@ def _period(laps: Sequence[Lap]) -> Period | None:
             name: Spent(
                 seconds=seconds / len(laps),
                 share=seconds / total,
-                tokens_per_second=_ratio(_counted(laps, name, "tokens"), seconds) or None,
+                tokens_per_second=_ratio(_counted(laps, name, "tokens"), seconds) if name in PASSES else None,
             )
             for name, seconds in spent.items()
         },
     )
+
+
+def _odd(laps: Sequence[Lap]) -> tuple[Odd, ...]:
+    """Steps out of line, unless by what a setting says is done in some steps alone; of three alike at least."""
+    found = []
+    for generates in (True, False):
+        alike = {lap.step: _seconds(lap) for lap in laps if bool(_seconds(lap)["decode"]) == generates}
+        if len(alike) < 3:
+            continue
+        usual = {stretch.name: median(seconds[stretch.name] for seconds in alike.values()) for stretch in STRETCHES}
+        whole = median(sum(seconds.values()) for seconds in alike.values())
+        for step, seconds in alike.items():
+            blamed = max(seconds, key=lambda name: seconds[name] - usual[name])
+            times = sum(seconds.values()) / whole
+            if times >= _ODD and blamed not in SELDOM:
+                found.append(Odd(step=step, times=times, stretch=blamed, seconds=seconds[blamed] - usual[blamed]))
+    return tuple(sorted(found, key=lambda odd: odd.step))
 
 
 def _typical(laps: Sequence[Lap]) -> Sequence[Lap]:

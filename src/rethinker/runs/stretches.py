@@ -13,12 +13,14 @@ class Stretch:
 
     Attributes:
         passes: Whether it is the model's own work, which can be made faster; the rest could be hidden or left out.
+        seldom: Whether a setting says in which steps it is done.
         colour: Number of the page's colour, and how much of it.
     """
 
     name: str
     what: str
     passes: bool = False
+    seldom: bool = False
     colour: tuple[int, int]
 
 
@@ -38,12 +40,15 @@ STRETCHES = (
     Stretch(name="loss", what="the objective and its figures", colour=(1, 40)),
     Stretch(name="backward", what="gradients; recomputation, where there is any", passes=True, colour=(1, 100)),
     Stretch(name="optimiser", what="clipping and AdamW", passes=True, colour=(4, 60)),
-    Stretch(name="sync", what="weights to the engine", colour=(2, 40)),
-    Stretch(name="evaluate", what="validation, all of it", colour=(2, 65)),
-    Stretch(name="checkpoint", what="state and model written to disk", colour=(2, 100)),
+    Stretch(name="sync", what="weights to the engine", seldom=True, colour=(2, 40)),
+    Stretch(name="evaluate", what="validation, all of it", seldom=True, colour=(2, 65)),
+    Stretch(name="checkpoint", what="state and model written to disk", seldom=True, colour=(2, 100)),
     Stretch(name="record", what="metrics, responses and memory, measured and written", colour=(2, 30)),
     Stretch(name="other", what="in none of these", colour=(5, 100)),
 )
+
+PASSES = frozenset(stretch.name for stretch in STRETCHES if stretch.passes)
+SELDOM = frozenset(stretch.name for stretch in STRETCHES if stretch.seldom)
 
 _SPANS = {"rethink": "generate", "update": "loss", "save": "checkpoint"}
 """What the rest of a span is called, where that is not its name."""
