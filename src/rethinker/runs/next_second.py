@@ -31,7 +31,7 @@ def next_second(profile: Profile) -> list[str]:
     said = [
         f"{first.capitalize()} takes {_percent(spent.share)} of the time, {_time(spent.seconds)} of a step's "
         f"{_time(whole.seconds)}. {how}, it would save {_time(won)}, and steps would be "
-        f"{whole.seconds / (whole.seconds - won):.2f} times as fast."
+        f"{whole.seconds / max(whole.seconds - won, 0.01 * whole.seconds):.2f} times as fast."
     ]
     said += [fact] if (fact := _FACTS.get(first, _nothing)(profile)) else []
     then = [f"{name} (at most {_time(most)})" for name in others[:2] if (most := _winnable(name, profile, whole)) > 0]

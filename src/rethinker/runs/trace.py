@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rethinker.timing import Event
+from rethinker.types import State
 
 
-def trace(events: Sequence[Event]) -> dict[str, object]:
+def trace(events: Sequence[Event]) -> State:
     """Complete events in the format of Chrome's and Perfetto's viewers; times in microseconds."""
     threads = sorted({event.thread for event in events} | {""})
     names = [
