@@ -32,7 +32,8 @@ class Costs:
             patch = first.weight[0].numel()  # it reads patches
             self._value = _matrices(tower) / passed / patch
             below = _is_trained(tower)
-            self._value_operations = _operations(tower, back=below) / patch
+            merged = module.config.to_dict().get("vision_config", {}).get("spatial_merge_size", 1) ** 2
+            self._value_operations = _tower_operations(tower, merged, back=below) / patch
         back = below or _is_trained(decoder)
         self._token_operations = _operations(decoder, back=back)
         self._pair_operations = 2 * pair * (3 if back else 1)
@@ -71,6 +72,17 @@ def _matrices(module: Any) -> int:
 def _operations(module: Any, *, back: bool) -> int:
     """For one token, or patch; two for each entry, and as many for either gradient."""
     return sum(weight.numel() * (2 + 2 * back + 2 * weight.requires_grad) for weight in _multiplied(module))
+
+
+def _tower_operations(tower: Any, merged: int, *, back: bool) -> float:
+    """For one patch; behind the layers so many of them are one."""
+    lists = [part for part in tower.modules() if isinstance(part, nn.ModuleList)]
+    layers = max(lists, key=len, default=tower)
+    first = next(_multiplied(tower))
+    reads = first.numel() * (2 + 2 * first.requires_grad)  # pixels need no gradient
+    inside, whole = _operations(layers, back=back), _operations(tower, back=back)
+    behind = whole - inside - first.numel() * (2 + 2 * back + 2 * first.requires_grad)
+    return reads + inside + behind / merged
 
 
 def _multiplied(module: Any) -> Iterator[nn.Parameter]:
