@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any, Self
 
 from torch import Tensor, UntypedStorage
@@ -32,7 +31,7 @@ class LivePeak(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        with self:  # without gradients torch hands over operations that are made of others: what those make counts too
+        with self:  # under inference_mode torch hands over operations made of others; what is made inside counts too
             inside = function.decompose(*args, **(kwargs or {}))
         if inside is not NotImplemented:
             return inside
@@ -41,12 +40,6 @@ class LivePeak(TorchDispatchMode):
             if isinstance(value, Tensor):
                 self._count(value)
         return made
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._seen.clear()
-        super().__exit__(kind, error, trace)
 
     def __enter__(self) -> Self:
         super().__enter__()

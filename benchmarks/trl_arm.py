@@ -5,7 +5,8 @@ weights that have the right type already, no reference model (beta 0), on-policy
 log-probs, fused AdamW, no loader processes, nothing logged, saved or reported. How many rows pass its learner at once
 is the work's to say (`vs_trl.py --tune` measures it); generation always takes all rows together. Like ours it never
 samples special tokens: with an image placeholder among the responses its forward would fail. What favours trl: it
-draws its rows, which decodes their images, between the steps, outside what is timed.
+draws its rows, which decodes their images, between the steps, outside what is timed. A step is answered when that is
+done: answered before, it would run into the other arm's step.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from passed import Passed
 from rethinker.models.templates import messages
 from rethinker.rewards.verifiers import verify
 from rethinker.types import Problem
-from turns import Clock, Ready, loaded_bytes
+from turns import Clock, Ready, Step, loaded_bytes
 from work import Work
 
 LEARNING_RATE = 1e-5
@@ -48,6 +49,7 @@ def trl(work: Work, told: Iterator[str], say: Callable[[Any], None]) -> None:
         trainer.train()
     except EOFError:
         return
+    turns.answer()
 
 
 class Turns:
@@ -57,6 +59,7 @@ class Turns:
         self.work, self._told, self._say, self._passed = work, told, say, passed
         self._tokens = 0
         self._clock: Clock | None = None
+        self._ended: Step | None = None
 
     def begin(self) -> None:
         """A step begins; with given responses its clock starts later.
@@ -64,6 +67,7 @@ class Turns:
         Raises:
             EOFError: no more steps are asked for.
         """
+        self.answer()
         if next(self._told, None) is None:
             raise EOFError
         self._passed.__enter__()
@@ -78,8 +82,14 @@ class Turns:
     def end(self) -> None:
         """A step ended."""
         assert self._clock is not None
-        self._say(self._clock.stop(self._tokens, passed_tokens=self._passed.trained_tokens))
+        self._ended = self._clock.stop(self._tokens, passed_tokens=self._passed.trained_tokens)
         self._passed.__exit__(None, None, None)
+
+    def answer(self) -> None:
+        """Say what the last step took, now that nothing of it runs any more."""
+        if self._ended is not None:
+            self._say(self._ended)
+            self._ended = None
 
     def reward(self, problems: dict[str, Problem]) -> Callable[..., list[float]]:
         """The rule as a reward function, which sees how long the responses are."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+Normalise = Literal["sequence_mean", "token_mean", "constant"]
+
 # ---- what there is -----------------------------------------------------------------------------------------------
 
 
@@ -56,12 +58,19 @@ class Settings:
     context: int = 6144
     second_look_tokens: int = 1024
     imitate: Literal["second_look", "trajectory"] = "second_look"
-    normalise: Literal["sequence_mean", "token_mean"] = "sequence_mean"
+    truncated: Literal["score", "mask", "soft_penalty"] = "score"
+    max_tokens: int = 2048  # of a first response
+    buffer: int = 512  # under soft_penalty
+    normalise: Normalise = "sequence_mean"
+    divisor: int = 2048  # under constant
+    ratio: Literal["token", "sequence"] = "token"
     clip_low: float = 0.2
     clip_high: float = 0.35
+    dual_clip: float = math.inf  # c
     cap: float = 2.0  # C
     imitation_coefficient: float = 0.05
     kl_coefficient: float = 0.0
+    entropy_coefficient: float = 0.0
 
 
 # ---- advantages --------------------------------------------------------------------------------------------------
@@ -126,7 +135,33 @@ def replace_kept(group: list[Response], second_looks: Sequence[Response], max_ke
 # ---- credit ------------------------------------------------------------------------------------------------------
 
 
-def spread(counted: Sequence[bool], normalise: Literal["sequence_mean", "token_mean"]) -> list[float]:
+def first_length(response: Response) -> int:
+    """Tokens of the first response; of y = y1 ⊕ trigger ⊕ y2 those of y1, with the end token it lost."""
+    return len(response.tokens) if response.trigger_at is None else response.trigger_at + 1
+
+
+def soft_penalty(length: int, max_tokens: int, buffer: int) -> float:
+    """DAPO's soft overlong punishment (arXiv 2503.14476, eq. 13): 0, then down to −1 over the last `buffer` tokens."""
+    if length <= max_tokens - buffer:
+        return 0.0
+    if length <= max_tokens:
+        return ((max_tokens - buffer) - length) / buffer
+    return -1.0
+
+
+def credited_reward(response: Response, settings: Settings) -> float:
+    """What the advantage is made of: the verdict's reward, and what a long first response loses of it."""
+    if settings.truncated != "soft_penalty":
+        return response.reward
+    return response.reward + soft_penalty(first_length(response), settings.max_tokens, settings.buffer)
+
+
+def is_masked(response: Response, settings: Settings) -> bool:
+    """A response that was cut is out of the loss; its reward still counts in its group's mean."""
+    return settings.truncated == "mask" and not response.ended
+
+
+def spread(counted: Sequence[bool], normalise: Normalise) -> list[float]:
     """w of one response in one component: 1 / (its counted tokens) or 1, and 0 on what is not counted."""
     number = sum(counted)
     if number == 0:
@@ -145,14 +180,17 @@ def is_imitated(response: Response, imitate: Literal["second_look", "trajectory"
 
 def credit(group: Sequence[Response], settings: Settings) -> list[Sample]:
     """Advantages over the final responses; forced tokens have no policy weight and no share in the length."""
+    rewards = [credited_reward(response, settings) for response in group]
     return [
         Sample(
             response=response,
-            advantage=advantage,
-            rl=spread([not forced for forced in response.forced], settings.normalise),
+            advantage=0.0 if is_masked(response, settings) else advantage,
+            rl=spread(
+                [not forced and not is_masked(response, settings) for forced in response.forced], settings.normalise
+            ),
             imitation=spread(is_imitated(response, settings.imitate), settings.normalise),
         )
-        for response, advantage in zip(group, advantages([r.reward for r in group], settings.advantage), strict=True)
+        for response, advantage in zip(group, advantages(rewards, settings.advantage), strict=True)
     ]
 
 
@@ -209,11 +247,15 @@ def select(
 
 
 def surrogate(ratio: float, advantage: float, settings: Settings, *, replayed: bool = False) -> float:
-    """Return −min(ρÂ, clip(ρ)Â); ρ of a sample replayed across a sync is capped at C, for both signs of Â."""
+    """Return −min(ρÂ, clip(ρ)Â); ρ of a sample replayed across a sync is capped at C, for both signs of Â.
+
+    Dual clip (arXiv 1912.09729): where Â < 0 the objective is at least cÂ.
+    """
     if replayed:
         ratio = min(ratio, settings.cap)
     clipped = min(max(ratio, 1 - settings.clip_low), 1 + settings.clip_high)
-    return -min(ratio * advantage, clipped * advantage)
+    objective = min(ratio * advantage, clipped * advantage)
+    return -max(objective, settings.dual_clip * advantage) if advantage < 0 else -objective
 
 
 def truncated(old: float, behaviour: float, cap: float) -> float:
@@ -233,51 +275,68 @@ class Scored:
     sample: Sample
     current: list[float]
     old: list[float]
-    reference: list[float] | None = None
+    reference: list[float] = field(default_factory=list)
+    entropy: list[float] = field(default_factory=list)
     replayed: bool = False  # across a policy sync
 
 
-def weighted_mean(terms: Sequence[tuple[float, float]]) -> float:
-    """Σ w ℓ / Σ w over (w, ℓ) of the whole update; a component that no token has is 0."""
-    total = sum(weight for weight, _ in terms)
-    return sum(weight * loss for weight, loss in terms) / total if total else 0.0
+Terms = list[tuple[float, float]]
+"""(w, ℓ) of one response's tokens in one component; empty where none counts."""
 
 
-def policy_terms(scored: Scored, settings: Settings) -> list[tuple[float, float]]:
+def mean(responses: Sequence[Terms], settings: Settings) -> float:
+    """Σ w ℓ / Σ w over the whole update, or over a constant for every response that has a token in the component.
+
+    The constant is Dr.GRPO's (arXiv 2503.20783). A component that no token has is 0.
+    """
+    summed = sum(weight * loss for terms in responses for weight, loss in terms)
+    total = sum(weight for terms in responses for weight, _ in terms)
+    if settings.normalise == "constant":
+        total = settings.divisor * sum(bool(terms) for terms in responses)
+    return summed / total if total else 0.0
+
+
+def ratios(scored: Scored, settings: Settings) -> list[float]:
+    """ρ of every token: its own, or its response's exp(mean of log ρ over sampled tokens) (GSPO, arXiv 2507.18071)."""
+    log_ratios = [current - old for current, old in zip(scored.current, scored.old, strict=True)]
+    if settings.ratio == "token":
+        return [math.exp(each) for each in log_ratios]
+    sampled = [each for each, weight in zip(log_ratios, scored.sample.rl, strict=True) if weight]
+    return [math.exp(sum(sampled) / len(sampled)) if sampled else 1.0] * len(log_ratios)
+
+
+def policy_terms(scored: Scored, settings: Settings) -> Terms:
     """(w, ℓ) of the sampled tokens: the surrogate times the truncated weight, which is 1 where old is behaviour."""
     sample = scored.sample
     return [
         (
             weight,
             truncated(old, behaviour, settings.cap)
-            * surrogate(math.exp(current - old), sample.advantage, settings, replayed=scored.replayed),
+            * surrogate(ratio, sample.advantage, settings, replayed=scored.replayed),
         )
-        for weight, current, old, behaviour in zip(
-            sample.rl, scored.current, scored.old, sample.response.behaviour, strict=True
+        for weight, ratio, old, behaviour in zip(
+            sample.rl, ratios(scored, settings), scored.old, sample.response.behaviour, strict=True
         )
         if weight
     ]
+
+
+def counted(weights: Sequence[float], losses: Sequence[float]) -> Terms:
+    """(w, ℓ) of the tokens that count; none where the losses were not given."""
+    return [(weight, loss) for weight, loss in zip(weights, losses, strict=False) if weight]
 
 
 def loss(chosen: Sequence[Scored], settings: Settings) -> float:
-    """Σ_k c_k · Σ w_k ℓ_k / Σ w_k over policy, imitation and KL, each over all tokens of the update."""
-    policy = [term for scored in chosen for term in policy_terms(scored, settings)]
-    imitation = [
-        (weight, -current)
-        for scored in chosen
-        for weight, current in zip(scored.sample.imitation, scored.current, strict=True)
-        if weight
-    ]
-    kl = [
-        (weight, k3(current, reference))
-        for scored in chosen
-        for weight, current, reference in zip(scored.sample.rl, scored.current, scored.reference or [], strict=False)
-        if weight
-    ]
+    """Σ_k c_k · mean of ℓ_k over policy, imitation, KL and entropy, which is a bonus, each over the whole update."""
+    policy = [policy_terms(each, settings) for each in chosen]
+    imitation = [counted(each.sample.imitation, [-current for current in each.current]) for each in chosen]
+    kl = [counted(each.sample.rl, list(map(k3, each.current, each.reference))) for each in chosen]
+    entropy = [counted(each.sample.rl, each.entropy) for each in chosen]
     return (
-        weighted_mean(policy)
-        + settings.imitation_coefficient * weighted_mean(imitation)
-        + settings.kl_coefficient * weighted_mean(kl)
+        mean(policy, settings)
+        + settings.imitation_coefficient * mean(imitation, settings)
+        + settings.kl_coefficient * mean(kl, settings)
+        - settings.entropy_coefficient * mean(entropy, settings)
     )
 
 

@@ -38,7 +38,18 @@ def inputs(vlm: VLM, prompt: Prompt, response: np.ndarray) -> dict[str, Tensor]:
     }
 
 
+def distributions(vlm: VLM, prompt: Prompt, response: np.ndarray) -> Tensor:
+    """Log-probabilities over the vocabulary where each response token was predicted, with gradient."""
+    scores = vlm.module(**inputs(vlm, prompt, response)).logits[0, -len(response) - 1 : -1]
+    return torch.log_softmax(scores.float(), dim=-1)
+
+
 def logprobs(vlm: VLM, prompt: Prompt, response: np.ndarray) -> Tensor:
     """Log-probability of each response token, with gradient."""
-    scores = vlm.module(**inputs(vlm, prompt, response)).logits[0, -len(response) - 1 : -1]
-    return torch.log_softmax(scores.float(), dim=-1).gather(-1, torch.from_numpy(response)[:, None])[:, 0]
+    return distributions(vlm, prompt, response).gather(-1, torch.from_numpy(response)[:, None])[:, 0]
+
+
+def entropy(vlm: VLM, prompt: Prompt, response: np.ndarray) -> Tensor:
+    """Entropy where each response token was predicted, with gradient."""
+    found = distributions(vlm, prompt, response)
+    return -(found.exp() * found).sum(dim=-1)

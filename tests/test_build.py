@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from rethinker.algo import advantages
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
+from rethinker.algo.truncation import soft_penalty
 from rethinker.build import build
 from rethinker.config import Config
 from rethinker.interfaces import Sampling
@@ -52,12 +53,17 @@ TREE: dict[str, Any] = {
     "advantage": {"kind": "rloo"},
     "replay": {"kind": "ssr", "alpha": 1.7, "lifetime": 3, "capacity": 444},
     "objective": {
+        "kind": "dual_clip",
         "clip_low": 0.13,
         "clip_high": 0.27,
+        "dual_clip": 4.4,
         "ratio_cap": 3.3,
-        "normalisation": "token_mean",
+        "normalisation": "constant",
+        "divisor": 77,
         "kl_coefficient": 0.05,
+        "entropy_coefficient": 0.002,
     },
+    "truncation": {"kind": "soft_penalty", "buffer": 21},
     "learner": {
         "lr": 2e-4,
         "warmup": 0.07,
@@ -82,8 +88,15 @@ GRPO: dict[str, Any] = {
     "rethink": {"kind": "none"},
     "advantage": {"kind": "grpo"},
     "replay": {"kind": "none"},
+    "truncation": {"kind": "mask"},
+    "objective": {"kind": "gspo", "normalisation": "constant"},
 }
-FILTER: dict[str, Any] = {"advantage": {"kind": "grpo_std"}, "replay": {"kind": "filter"}}
+FILTER: dict[str, Any] = {
+    "advantage": {"kind": "grpo_std"},
+    "replay": {"kind": "filter"},
+    "truncation": {"kind": "score"},
+    "objective": {"kind": "clip", "normalisation": "token_mean"},
+}
 
 
 def leaves(section: BaseModel, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -129,7 +142,7 @@ def test_no_key_is_left_at_its_default() -> None:
     """But for these kinds: of replay and rethinking the others are built, too, and of engines there is one."""
     config = Config.model_validate(TREE)
     at_default = {path for path, value, default in leaves(config) if path.split(".")[0] in TREE and value == default}
-    assert at_default == {"engine.kind", "replay.kind", "rethink.kind"}
+    assert at_default == {"engine.kind", "replay.kind", "rethink.kind", "objective.kind", "truncation.kind"}
 
 
 def test_the_replay(parts: Parts, grpo: Parts, filtered: Parts) -> None:
@@ -168,22 +181,42 @@ def test_forced_rethinking(parts: Parts, grpo: Parts) -> None:
 
 def test_the_credit_and_the_batches(parts: Parts, grpo: Parts, filtered: Parts) -> None:
     made = held(parts.episodes)
-    assert made["credit"].keywords == {
+    credited, masked, scored = (held(each.episodes)["credit"].keywords for each in (parts, grpo, filtered))
+    penalty = credited.pop("penalty")
+    assert credited == {
         "advantages": advantages.rloo,
-        "normalisation": "token_mean",
+        "normalisation": "constant",
         "imitation": "trajectory",
+        "mask_truncated": False,
     }
-    assert held(grpo.episodes)["credit"].keywords["advantages"] is advantages.grpo
-    assert held(filtered.episodes)["credit"].keywords["advantages"] is advantages.grpo_std
+    assert (penalty.func, penalty.keywords) == (soft_penalty, {"max_tokens": 94, "buffer": 21})
+    assert (masked["penalty"], masked["mask_truncated"]) == (None, True)
+    assert (scored["penalty"], scored["mask_truncated"]) == (None, False)
+    assert masked["advantages"] is advantages.grpo
+    assert scored["advantages"] is advantages.grpo_std
     assert (made["seed"], made["updates"]) == (7, 5)
     assert made["marker"].before("so. Hold on, no") == "so. "
+
+
+def test_the_objectives_by_kind(grpo: Parts, filtered: Parts) -> None:
+    made = [each.learner for each in (grpo, filtered)]
+    assert all(isinstance(each, PolicyLearner) for each in made)
+    assert made[0].objective == Objective(ratio="sequence", clip_low=3e-4, clip_high=4e-4, divisor=94)  # type: ignore[attr-defined]
+    assert made[1].objective == Objective(imitation_coefficient=0.11)  # type: ignore[attr-defined]
 
 
 def test_the_learner(parts: Parts) -> None:
     made = parts.learner
     assert isinstance(made, PolicyLearner)
     assert made.objective == Objective(
-        clip_low=0.13, clip_high=0.27, ratio_cap=3.3, imitation_coefficient=0.11, kl_coefficient=0.05
+        clip_low=0.13,
+        clip_high=0.27,
+        dual_clip=4.4,
+        ratio_cap=3.3,
+        divisor=77,
+        imitation_coefficient=0.11,
+        kl_coefficient=0.05,
+        entropy_coefficient=0.002,
     )
     assert made.optimisation == Optimisation(
         steps=55,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ from tests.data.making_images import png
 from rethinker.build_data import Problems, build_problems, open_parts
 from rethinker.config import Config
 from rethinker.config_files import load_as
-from rethinker.data.encoded import ImageFile
-from rethinker.data.images import load_image
+from rethinker.data.marks import MARK
 from rethinker.data.opening import open_source
 from rethinker.errors import ConfigError, DataError, DatasetError
 from rethinker.interfaces import ProblemSource
@@ -112,6 +112,24 @@ def test_a_mixture_draws_by_weight_and_names_its_parts(files: dict[str, Any]) ->
     assert not any(problem.id.startswith("mine/mine/") for problem in stream.take(20))
 
 
+def test_two_gyms_are_told_apart_and_one_alone_keeps_its_ids() -> None:
+    parts = [{"name": name, "data": {"kind": "gym", "mixture": [{"family": "counting"}]}} for name in ("easy", "more")]
+    found = problems(config(data={"kind": "mixture", "parts": parts}))
+    held_out = [*ids(found.validation), *ids(found.test)]
+    assert len(set(held_out)) == len(held_out)
+    assert found.validation[0].id == found.validation.id(0)
+    drawn = [problem.id for problem in found.stream.take(40)]
+    assert {name.split("/")[0] for name in (*held_out, *drawn)} == {"easy", "more"}
+    state = found.stream.state_dict()
+    expected = [problem.id for problem in found.stream.take(5)]
+    found.stream.load_state_dict(state)
+    assert [problem.id for problem in found.stream.take(5)] == expected
+    alone = problems(config(data=parts[0]["data"]))
+    assert [name.removeprefix("easy/") for name in ids(found.validation) if name.startswith("easy/")] == [
+        name for name in ids(alone.validation) if f"easy/{name}" in held_out
+    ]
+
+
 def test_two_parts_of_one_file_are_drawn_in_orders_of_their_own(files: dict[str, Any]) -> None:
     data = mixture(files, jsonl=1)
     data["parts"] *= 2
@@ -145,6 +163,7 @@ def test_a_mixture_is_written_in_yaml_and_its_mistakes_are_named(tmp_path: Path)
         "{data: {kind: mixture, parts: []}}": r"data\.parts\[0\]\.data",
         "": "needs at least one part",
         "{name: a, data: {kind: gym}}, {name: a, data: {kind: gym}}": "names that differ",
+        "{name: gym-1, data: {kind: gym}}, {data: {kind: gym}}": r"names that differ, got \['gym-1', 'gym-1'\]",
     }.items():
         with pytest.raises(ConfigError, match=message):
             tree(part)
@@ -175,21 +194,12 @@ def test_all_of_logicvista_passes_the_processor_at_the_length_foretold(tiny_vlm:
 
 @needs_fixtures
 def test_all_of_mathvs_pictures_pass_the_processor_at_the_length_foretold(tiny_vlm: VLM) -> None:
-    folder = FIXTURES / "mathvision_testmini"
-    rows = [json.loads(line) for line in (folder / "testmini.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == 304
-    for row in rows:
-        image = load_image(ImageFile(folder / row["image"]), max_pixels=50_000_000)
-        question = row["question"].replace("<image1>", IMAGE_MARK, 1)
-        problem = Problem(
-            id=row["id"],
-            images=(image,),
-            question=question if IMAGE_MARK in question else IMAGE_MARK + question,
-            answer=row["answer"],
-            verifier="text",
-        )
-        size = (image.pixels.shape[0], image.pixels.shape[1])
-        encoded_exactly(tiny_vlm, problem, Outline(id=problem.id, question=problem.question, image_sizes=(size,)))
+    source = open_source(FIXTURES / "mathvision_testmini" / "testmini.jsonl")
+    assert len(source) == 304
+    for index in range(len(source)):
+        row = source.row(index)
+        row = replace(row, question=MARK.sub("", row.question))  # some mark figures that are drawn into the one picture
+        encoded_exactly(tiny_vlm, row.problem(max_pixels=10**8), row.outline(max_pixels=10**8))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 200), (3, 90), (2000, 11), (1500, 900)])

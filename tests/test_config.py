@@ -1,12 +1,18 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from rethinker.config import Config, ForcedRethinkConfig, SamplerConfig, SsrReplayConfig, VerifierConfig
+from rethinker.algorithm_config import SsrReplayConfig
+from rethinker.config import Config, ForcedRethinkConfig, SamplerConfig, VerifierConfig
 from rethinker.config_section import Section
 from rethinker.model_config import ModelConfig
 from rethinker.warmup_config import WarmupConfig
 
-SECTIONS = Section.__subclasses__()
+
+def below(section: type[Section]) -> list[type[Section]]:
+    return [each for child in section.__subclasses__() for each in (child, *below(child))]
+
+
+SECTIONS = below(Section)
 assert {Config, WarmupConfig} <= set(SECTIONS)
 
 
@@ -16,7 +22,8 @@ def test_the_defaults_are_the_papers_recipe() -> None:
     assert config.sampler.queries * config.sampler.group_size // config.train.updates_per_episode == 512
     assert (config.replay.kind, config.replay.alpha, config.replay.lifetime) == ("ssr", 1.0, 1)
     assert config.advantage.kind == "grpo"
-    assert config.objective.normalisation == "sequence_mean"
+    assert (config.objective.kind, config.objective.normalisation) == ("clip", "sequence_mean")
+    assert config.truncation.kind == "score"
     assert config.objective.kl_coefficient == 0
     assert isinstance(config.rethink, ForcedRethinkConfig)
     assert config.rethink.max_kept == 2
@@ -52,6 +59,10 @@ def test_every_field_explains_itself(section: type[BaseModel]) -> None:
     assert silent == []
 
 
+CARRIED = {"kind": "ssr", "lifetime": 2}
+"""Samples that cross a sync, so that ratios leave 1 even with one update per episode."""
+
+
 @pytest.mark.parametrize(
     ("tree", "reason"),
     [
@@ -62,7 +73,25 @@ def test_every_field_explains_itself(section: type[BaseModel]) -> None:
         ({"sampler": {"kind": "dynamic", "group_size": 1}}, "group_size=1 trains nothing"),
         ({"data": {"kind": "jsonl", "path": "p", "held_out": 0}}, "data.held_out=0 leaves one side no rows"),
         ({"data": {"kind": "logicvista", "held_out": 1}}, "data.held_out=1 leaves one side no rows"),
-        ({"objective": {"clip_low": 1}}, "less than 1"),
+        ({"objective": {"kind": "clip", "clip_low": 1}}, "less than 1"),
+        ({"objective": {"kind": "dual_clip", "dual_clip": 1}}, "greater than 1"),
+        (
+            {"objective": {"kind": "clip", "divisor": 100}},
+            "objective.divisor=100 has no effect with objective.normalisation=sequence_mean",
+        ),
+        (
+            {"truncation": {"kind": "soft_penalty", "buffer": 20}, "sampler": {"first": {"max_tokens": 16}}},
+            "truncation.buffer=20 is more than sampler.first.max_tokens=16",
+        ),
+        ({"truncation": {"kind": "soft_penalty", "buffer": 0}}, "greater than or equal to 1"),
+        (
+            {"objective": {"kind": "gspo"}, "train": {"updates_per_episode": 1}},
+            "objective.kind=gspo has no effect with train.updates_per_episode=1: no importance ratio leaves 1",
+        ),
+        (
+            {"objective": {"kind": "dual_clip"}, "train": {"updates_per_episode": 1}, "replay": CARRIED},
+            "no importance ratio gets that far",
+        ),
         ({"evaluation": {"marker": "wait!"}}, "must begin and end with a letter"),
         ({"evaluation": {"marker": ""}}, "evaluation.marker='' must begin"),
         ({"rethink": {"kind": "forced", "max_kept": 0}}, "rethink.kind=none"),
@@ -81,7 +110,11 @@ def test_an_impossible_combination_raises_with_its_reason(tree: dict[str, object
 
 def test_possible_combinations_are_accepted() -> None:
     Config.model_validate({"rethink": {"kind": "forced", "share": 0, "max_kept": 0}})
-    Config.model_validate({"evaluation": {"marker": "let me check"}, "objective": {"clip_low": 0.9}})
+    Config.model_validate({"evaluation": {"marker": "let me check"}, "objective": {"kind": "clip", "clip_low": 0.9}})
+    Config.model_validate({"objective": {"kind": "clip", "normalisation": "constant", "divisor": 100}})
+    once = {"train": {"updates_per_episode": 1}, "replay": CARRIED}
+    Config.model_validate(once | {"objective": {"kind": "gspo"}})
+    Config.model_validate(once | {"objective": {"kind": "dual_clip", "ratio_cap": 4}})
     assert SsrReplayConfig(lifetime=3).lifetime == 3
     assert SamplerConfig(kind="dynamic", group_size=2).kind == "dynamic"
     assert VerifierConfig(kind="python", function="mine:score").threshold == 1.0

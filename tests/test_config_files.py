@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from rethinker.config import Config, FilterReplayConfig, ForcedRethinkConfig, SsrReplayConfig
+from rethinker.algorithm_config import FilterReplayConfig, SsrReplayConfig
+from rethinker.config import Config, ForcedRethinkConfig
 from rethinker.config_files import diff, living_in, load, load_as, to_yaml
 from rethinker.data_config import JsonlDataConfig
 from rethinker.errors import ConfigError

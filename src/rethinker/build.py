@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import copy
+import math
 from functools import partial
 from typing import Any
 
 import torch
 
 from rethinker.algo import advantages
-from rethinker.algo.credit import credit
+from rethinker.algo.credit import LengthPenalty, credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
+from rethinker.algo.truncation import soft_penalty
+from rethinker.algorithm_config import AdvantageConfig
 from rethinker.build_data import Problems, build_problems, open_parts
-from rethinker.config import (
-    AdvantageConfig,
-    Config,
-    SamplingConfig,
-)
+from rethinker.config import Config, SamplingConfig
 from rethinker.cores import usable_cores
 from rethinker.data.prefetch import Prepare
 from rethinker.data.quarantine import Quarantine
@@ -244,6 +243,8 @@ def _episodes(
             advantages=_advantages(config.advantage),
             normalisation=config.objective.normalisation,
             imitation=config.rethink.imitation if config.rethink.kind == "forced" else "second_look",
+            penalty=_penalty(config),
+            mask_truncated=config.truncation.kind == "mask",
         ),
         scorer=scorer,
         marker=marker,
@@ -291,6 +292,12 @@ def _advantages(config: AdvantageConfig) -> AdvantageEstimator:
             return advantages.rloo
 
 
+def _penalty(config: Config) -> LengthPenalty | None:
+    if config.truncation.kind != "soft_penalty":
+        return None
+    return partial(soft_penalty, max_tokens=config.sampler.first.max_tokens, buffer=config.truncation.buffer)
+
+
 def _replay(config: Config) -> Replay:
     replay = config.replay
     match replay.kind:
@@ -305,19 +312,13 @@ def _replay(config: Config) -> Replay:
 
 
 def _learner(config: Config, vlm: VLM, stopwatch: Stopwatch) -> PolicyLearner:
-    objective, learner, rethink = config.objective, config.learner, config.rethink
+    learner = config.learner
     reference, adapted = None, config.model.adapter.kind == "lora"
-    if objective.kl_coefficient:
+    if config.objective.kl_coefficient:
         reference = vlm if adapted else VLM(copy.deepcopy(vlm.module).requires_grad_(False), vlm.processor)
     return PolicyLearner(
         vlm,
-        objective=Objective(
-            clip_low=objective.clip_low,
-            clip_high=objective.clip_high,
-            ratio_cap=objective.ratio_cap,
-            imitation_coefficient=rethink.imitation_coefficient if rethink.kind == "forced" else 0.0,
-            kl_coefficient=objective.kl_coefficient,
-        ),
+        objective=_objective(config),
         optimisation=Optimisation(
             steps=config.train.steps,
             lr=learner.lr,
@@ -335,6 +336,22 @@ def _learner(config: Config, vlm: VLM, stopwatch: Stopwatch) -> PolicyLearner:
         ),
         reference=reference,
         stopwatch=stopwatch,
+    )
+
+
+def _objective(config: Config) -> Objective:
+    objective, rethink = config.objective, config.rethink
+    constant = objective.divisor or config.sampler.first.max_tokens
+    return Objective(
+        ratio="sequence" if objective.kind == "gspo" else "token",
+        clip_low=objective.clip_low,
+        clip_high=objective.clip_high,
+        dual_clip=objective.dual_clip if objective.kind == "dual_clip" else math.inf,
+        ratio_cap=objective.ratio_cap,
+        divisor=constant if objective.normalisation == "constant" else None,
+        imitation_coefficient=rethink.imitation_coefficient if rethink.kind == "forced" else 0.0,
+        kl_coefficient=objective.kl_coefficient,
+        entropy_coefficient=objective.entropy_coefficient,
     )
 
 

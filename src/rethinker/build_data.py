@@ -12,13 +12,13 @@ from pathlib import Path
 
 from rethinker.config import Config
 from rethinker.data.cache import Cached
-from rethinker.data.columns import USUAL, Columns
+from rethinker.data.columns import USUAL
 from rethinker.data.gym.stream import GymSource, GymStream
 from rethinker.data.hub import located
 from rethinker.data.jsonl import JsonlSource
 from rethinker.data.lengths import WithinLength
 from rethinker.data.logicvista import LogicVistaSource
-from rethinker.data.mixture import Joined, MixtureStream, Prefixed
+from rethinker.data.mixture import Joined, MixtureStream, Prefixed, PrefixedStream
 from rethinker.data.parquet import ParquetSource, shards
 from rethinker.data.prefetch import Prepare
 from rethinker.data.quarantine import Quarantine
@@ -26,7 +26,6 @@ from rethinker.data.split import sample, split
 from rethinker.data.stream import ProblemStream
 from rethinker.data.virl import open_virl
 from rethinker.data_config import (
-    ColumnsConfig,
     DataConfig,
     FileDataConfig,
     GymDataConfig,
@@ -78,13 +77,8 @@ def open_parts(data: DataConfig) -> list[Part]:
     if not isinstance(data, MixtureDataConfig):
         return [Part(name="", weight=1.0, data=data, source=_source(data))]
     return [
-        Part(
-            name=part.name or f"{part.data.kind}-{place}",
-            weight=part.weight,
-            data=part.data,
-            source=_source(part.data),
-        )
-        for place, part in enumerate(data.parts)
+        Part(name=name, weight=part.weight, data=part.data, source=_source(part.data))
+        for name, part in zip(data.names, data.parts, strict=True)
     ]
 
 
@@ -141,8 +135,8 @@ def _divide(config: Config, part: Part, length: Length, *, share: float) -> _Div
         mixture = gym_mixture(part.data)
         return _Divided(
             training=None,
-            validation=GymSource(mixture, split="validation", size=counts[0]),
-            test=GymSource(mixture, split="test", size=counts[1]),
+            validation=_named(GymSource(mixture, split="validation", size=counts[0]), part.name),
+            test=_named(GymSource(mixture, split="test", size=counts[1]), part.name),
         )
     assert part.source is not None
     short = WithinLength(part.source, length, max_tokens=config.prompt.max_tokens)
@@ -166,7 +160,8 @@ def _stream(
     part: Part, training: ProblemSource | None, quarantine: Quarantine, prepare: Prepare | None, *, seed: int
 ) -> Stream:
     if isinstance(part.data, GymDataConfig):
-        return GymStream(gym_mixture(part.data), seed=seed)
+        gym = GymStream(gym_mixture(part.data), seed=seed)
+        return PrefixedStream(gym, part.name) if part.name else gym
     assert training is not None
     return ProblemStream(
         training,
@@ -202,7 +197,7 @@ def _source(data: GymDataConfig | FileDataConfig) -> ProblemSource | None:
                 Path(expanduser(data.path)),
                 images=_folder(data.images),
                 max_pixels=data.max_image_pixels,
-                columns=_columns(data.columns),
+                columns=USUAL.named(**data.columns.model_dump()),
             )
         case LogicVistaDataConfig():
             return LogicVistaSource(expanduser(data.path), max_pixels=data.max_image_pixels)
@@ -211,7 +206,7 @@ def _source(data: GymDataConfig | FileDataConfig) -> ProblemSource | None:
                 shards(located(expanduser(data.path), revision=data.revision), split=data.split),
                 images=_folder(data.images),
                 max_pixels=data.max_image_pixels,
-                columns=_columns(data.columns),
+                columns=USUAL.named(**data.columns.model_dump()),
                 row_group_bytes=data.row_group_bytes,
             )
         case VirlDataConfig():
@@ -227,20 +222,3 @@ def _source(data: GymDataConfig | FileDataConfig) -> ProblemSource | None:
 
 def _folder(path: str) -> Path | None:
     return Path(expanduser(path)) if path else None
-
-
-def _columns(named: ColumnsConfig) -> Columns:
-    """The usual columns, but for those that are named."""
-
-    def names(name: str, usual: tuple[str, ...]) -> tuple[str, ...]:
-        return (name,) if name else usual
-
-    return Columns(
-        question=names(named.question, USUAL.question),
-        answer=names(named.answer, USUAL.answer),
-        images=names(named.images, USUAL.images),
-        choices=names(named.choices, USUAL.choices),
-        id=names(named.id, USUAL.id),
-        category=names(named.category, USUAL.category),
-        source=names(named.source, USUAL.source),
-    )

@@ -18,7 +18,7 @@ from rethinker.errors import ConfigError, Interrupted, RethinkerError
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `rethinker` command: exits 0, 1 after an error, 130 or 143 after a signal."""
     console = Console(stderr=True)
-    parsed = _parser().parse_args(arguments)
+    parsed = _parsed(arguments)
     try:
         sys.exit(parsed.command(parsed) or 0)
     except Interrupted as stop:
@@ -35,6 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         console.print("[red]error:[/red] torchvision cannot be loaded here; `rethinker doctor` says how to mend it")
         sys.exit(1)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked; files and overrides may stand after options too, which argparse alone would not take."""
+    parser = _parser()
+    parsed, late = parser.parse_known_args(arguments)
+    if late:
+        if "recipe" not in parsed or any(part.startswith("-") for part in late):
+            parser.error(f"unrecognized arguments: {' '.join(late)}")
+        parsed.recipe = [*parsed.recipe, *late]
+    return parsed
 
 
 def _is_broken_torchvision(error: BaseException | None) -> bool:

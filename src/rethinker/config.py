@@ -11,6 +11,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from rethinker.algorithm_config import (
+    AdvantageConfig,
+    ClipConfig,
+    ObjectiveConfig,
+    ReplayConfig,
+    ScoreTruncationConfig,
+    SsrReplayConfig,
+    TruncationConfig,
+)
 from rethinker.config_section import BelowOne, Count, Natural, Positive, Section, Share
 from rethinker.data_config import DataConfig, GymDataConfig
 from rethinker.model_config import ModelConfig
@@ -169,56 +178,7 @@ class VerifierConfig(Section):
         return self
 
 
-# ---- algorithm ---------------------------------------------------------------------------------------------------
-
-
-class AdvantageConfig(Section):
-    """From a group's rewards to its advantages."""
-
-    kind: Literal["grpo", "grpo_std", "rloo"] = "grpo"
-    """`grpo` r − mean (paper's recipe), `grpo_std` divided by the population std, `rloo` r − mean of the others."""
-
-
-class NoReplayConfig(Section):
-    """Train on the batch as it is (GRPO)."""
-
-    kind: Literal["none"] = "none"
-
-
-class FilterReplayConfig(Section):
-    """Train on what has an advantage (the paper's GRPO-Filter)."""
-
-    kind: Literal["filter"] = "filter"
-
-
-class SsrReplayConfig(Section):
-    """Selective Sample Replay: refill the batch from the buffer (paper)."""
-
-    kind: Literal["ssr"] = "ssr"
-    alpha: Annotated[float, Field(ge=0.0)] = 1.0
-    """P(j) ∝ |Â_j|^alpha (paper: 1)."""
-    lifetime: Count = 1
-    """Episodes a sample stays in the buffer (paper: 1, cleared at every policy sync)."""
-    capacity: Count = 100_000
-    """Most samples in the buffer; the oldest go first. Bounds a long lifetime (ours)."""
-
-
-ReplayConfig = Annotated[NoReplayConfig | FilterReplayConfig | SsrReplayConfig, Field(discriminator="kind")]
-
-
-class ObjectiveConfig(Section):
-    """The loss."""
-
-    clip_low: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    """ε_low (code: 0.2)."""
-    clip_high: Positive = 0.35
-    """ε_high (code: 0.35)."""
-    ratio_cap: Annotated[float, Field(ge=1.0)] = 2.0
-    """C: bound of truncated importance ratios of stale and foreign samples."""
-    normalisation: Literal["sequence_mean", "token_mean"] = "sequence_mean"
-    """Token weights: 1 / response length (paper), or 1."""
-    kl_coefficient: Annotated[float, Field(ge=0.0)] = 0.0
-    """Weight of the k3 KL to the starting weights (paper: none)."""
+# ---- learner -----------------------------------------------------------------------------------------------------
 
 
 class LearnerConfig(Section):
@@ -300,7 +260,8 @@ class Config(Section):
     verifier: VerifierConfig = VerifierConfig()
     advantage: AdvantageConfig = AdvantageConfig()
     replay: ReplayConfig = SsrReplayConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    truncation: TruncationConfig = ScoreTruncationConfig()
+    objective: ObjectiveConfig = ClipConfig()
     learner: LearnerConfig = LearnerConfig()
     train: TrainConfig = TrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -328,4 +289,24 @@ class Config(Section):
             raise ValueError(f"evaluation.marker={self.evaluation.marker!r} must begin and end with a letter or digit")
         if self.rethink.kind == "forced" and self.rethink.share > 0 and self.rethink.max_kept == 0:
             raise ValueError("rethink.share is above 0 but rethink.max_kept is 0; set rethink.kind=none instead")
+        return self
+
+    @model_validator(mode="after")
+    def _algorithm_has_its_effect(self) -> Self:
+        limit, objective = self.sampler.first.max_tokens, self.objective
+        if self.truncation.kind == "soft_penalty" and self.truncation.buffer > limit:
+            raise ValueError(
+                f"truncation.buffer={self.truncation.buffer} is more than sampler.first.max_tokens={limit}: every "
+                f"response would be punished; give at most {limit}"
+            )
+        if objective.kind == "clip" or self.train.updates_per_episode > 1:
+            return self
+        carried = self.replay.kind == "ssr" and self.replay.lifetime > 1
+        reached = objective.kind == "gspo" or objective.dual_clip < objective.ratio_cap
+        if not (carried and reached):
+            raise ValueError(
+                f"objective.kind={objective.kind} has no effect with train.updates_per_episode=1: no importance ratio "
+                + ("gets that far" if carried else "leaves 1")
+                + "; give several updates per episode, or set objective.kind=clip"
+            )
         return self

@@ -63,7 +63,7 @@ class ColumnsConfig(Section):
     images: str = ""
     """One image or a list: paths, base64, bytes or `{bytes, path}`; empty means `images`, else `image`."""
     choices: str = ""
-    """The options' texts; empty means `choices`, where there is one."""
+    """The options' texts; empty means `choices`, else `options`, where there is one."""
     id: str = ""
     """Empty means `id`, else `qid`, else file and row."""
     category: str = ""
@@ -148,11 +148,15 @@ class MixtureDataConfig(Section):
     parts: tuple[MixturePart, ...]
     """What is mixed."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What goes before the ids of each part."""
+        return tuple(part.name or f"{part.data.kind}-{place}" for place, part in enumerate(self.parts))
+
     @model_validator(mode="after")
     def _parts_are_told_apart(self) -> Self:
-        names = [part.name for part in self.parts if part.name]
-        if not self.parts or len(set(names)) < len(names):
-            raise ValueError(f"data.parts needs at least one part and names that differ, got {names}")
+        if not self.parts or len(set(self.names)) < len(self.parts):
+            raise ValueError(f"data.parts needs at least one part and names that differ, got {list(self.names)}")
         return self
 
 

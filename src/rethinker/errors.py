@@ -31,8 +31,12 @@ class ColumnError(DataError):
         self.column = " or ".join(columns)
 
 
-class ImageError(DataError):
+class ImageError(ColumnError):
     """An image that a row names or holds cannot be used."""
+
+
+class MarksError(ColumnError):
+    """The image marks of a row's question do not fit its images."""
 
 
 class DatasetError(RethinkerError, ValueError):

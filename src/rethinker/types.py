@@ -254,12 +254,15 @@ class Experience:
         advantage: Â of the response.
         rl: Per-token weight w of the policy term; 0 at forced tokens (ALGORITHM: normalisation).
         imitation: Per-token weight of the imitation term; non-zero only on a kept second look.
+        penalty: What the response's length took from its reward before the advantage, 0 or less; None where lengths
+            cost nothing.
     """
 
     rollout: Rollout
     advantage: float
     rl: Float32[np.ndarray, " tokens"]
     imitation: Float32[np.ndarray, " tokens"]
+    penalty: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,16 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from tests.algo.making import group, rethought, rollout
 
 from rethinker.algo.advantages import grpo
 from rethinker.algo.credit import credit
+from rethinker.algo.truncation import soft_penalty
 
 
-def credited(rollouts, *, normalisation="sequence_mean", imitation="second_look"):
-    return credit(group(rollouts), advantages=grpo, normalisation=normalisation, imitation=imitation)
+def credited(rollouts, *, normalisation="sequence_mean", imitation="second_look", **truncation):
+    return credit(group(rollouts), advantages=grpo, normalisation=normalisation, imitation=imitation, **truncation)
 
 
 def test_advantages_are_over_the_final_rollouts_not_the_first_ones():
@@ -27,8 +30,9 @@ def test_sequence_mean_weights_of_a_response_add_up_to_one():
     np.testing.assert_allclose(long.rl, [0.2] * 5)
 
 
-def test_token_mean_weights_are_one():
-    (only,) = credited([rollout(length=5)], normalisation="token_mean")
+@pytest.mark.parametrize("normalisation", ["token_mean", "constant"])
+def test_token_mean_weights_are_one(normalisation):
+    (only,) = credited([rollout(length=5)], normalisation=normalisation)
     assert only.rl.tolist() == [1.0] * 5
 
 
@@ -85,3 +89,43 @@ def test_zero_advantage_responses_keep_their_weight():
     experiences = credited([rollout(reward=1), rollout(reward=1)])
     assert [each.advantage for each in experiences] == [0.0, 0.0]
     assert all(each.rl.sum() == pytest.approx(1) for each in experiences)
+
+
+# ---- truncation ------------------------------------------------------------------------------------------------------
+
+
+def test_truncated_responses_are_scored_as_they_are_unless_told_otherwise():
+    cut, right = credited([rollout(finish="length"), rollout(reward=1)])
+    assert (cut.advantage, right.advantage) == (-0.5, 0.5)
+    assert cut.rl.sum() == pytest.approx(1)
+    assert cut.penalty is None
+
+
+def test_a_masked_response_is_out_of_the_loss_and_still_in_the_mean():
+    cut, right, wrong = credited([rollout(finish="length"), rollout(reward=1), rollout()], mask_truncated=True)
+    assert cut.advantage == 0
+    assert not cut.rl.any()
+    assert (right.advantage, wrong.advantage) == (pytest.approx(2 / 3), pytest.approx(-1 / 3))
+    assert right.rl.all()
+    assert wrong.rl.all()
+
+
+def test_a_kept_second_look_is_never_masked():
+    look, _ = credited([rethought(first=rollout()), rollout()], mask_truncated=True)
+    assert look.rl.any()
+    assert look.advantage == 0.5
+
+
+def test_a_penalty_is_in_the_advantage_and_not_in_the_verdict():
+    rollouts = [rollout(reward=1, length=10), rollout(reward=1, length=2)]
+    long, short = credited(rollouts, penalty=partial(soft_penalty, max_tokens=10, buffer=4))
+    assert (long.advantage, short.advantage) == (-0.5, 0.5)
+    assert (long.penalty, short.penalty) == (-1.0, 0.0)
+    assert long.rollout.verdict.reward == 1
+
+
+def test_equal_rewards_and_no_penalty_still_teach_nothing():
+    made = credited(
+        [rollout(reward=0.3, length=n) for n in (2, 3, 4)], penalty=partial(soft_penalty, max_tokens=9, buffer=4)
+    )
+    assert [each.advantage for each in made] == [0.0] * 3

@@ -33,6 +33,7 @@ SAME_PART = {
     "config_files": "config",
     "warmup_config": "config",
     "config_section": "config",
+    "algorithm_config": "config",
     "model_config": "config",
     "data_config": "config",
     "build_data": "build",

@@ -9,6 +9,7 @@ from tests.data.real_pictures import LOGICVISTA, real_pictures
 from tests.rollout.scripted import RuleScorer
 
 from rethinker.data.checking import UNVERIFIED, Reason, Report, check
+from rethinker.data.columns import USUAL, Columns
 from rethinker.data.jsonl import JsonlSource
 from rethinker.data.opening import open_source
 from rethinker.errors import DataError
@@ -17,12 +18,12 @@ from rethinker.types import Outline
 GOOD = {"question": "How many?", "answer": "3", "image": "a.png"}
 
 
-def source_of(folder: Path, *rows: object) -> JsonlSource:
+def source_of(folder: Path, *rows: object, columns: Columns = USUAL) -> JsonlSource:
     (folder / "a.png").write_bytes(png(7))
     (folder / "cut.png").write_bytes(png(8, height=200, width=300)[:90])
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     (folder / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return JsonlSource(folder / "rows.jsonl")
+    return JsonlSource(folder / "rows.jsonl", columns=columns)
 
 
 def found(report: Report) -> list[tuple[int, Reason, str]]:
@@ -79,6 +80,30 @@ def test_each_way_of_being_bad_has_its_reason_and_its_column(tmp_path: Path) -> 
     )
 
 
+def test_findings_name_the_columns_that_the_file_has(tmp_path: Path) -> None:
+    good = {"prompt": "How many?", "key": "3", "pic": ["a.png"]}
+    source = source_of(
+        tmp_path,
+        {**good, "qid": "twice"},
+        {**good, "qid": "twice"},
+        {**good, "pic": ["a.png", "none.png"]},
+        {**good, "pic": ["cut.png"]},
+        {**good, "prompt": "<image 2>?"},
+        {**good, "key": "a dog", "verifier": "number"},
+        {**good, "prompt": "long " * 9},
+        columns=Columns(question=("prompt",), answer=("key",), images=("pic",)),
+    )
+    report = check(source, workers=1, scorer=RuleScorer(), length=lambda outline: len(outline.question), max_tokens=30)
+    assert found(report) == [
+        (1, Reason.ROW, "qid"),
+        (2, Reason.IMAGE, "pic[1]"),
+        (3, Reason.IMAGE, "pic[0]"),
+        (4, Reason.MARKS, "prompt"),
+        (5, Reason.ANSWER, "key"),
+        (6, Reason.PROMPT, "prompt"),
+    ]
+
+
 def test_a_finding_is_json(tmp_path: Path) -> None:
     finding = check(source_of(tmp_path, {**GOOD, "image": "b.png", "id": "x"}), workers=1).findings[0]
     assert json.loads(json.dumps(finding.as_json())) == {
@@ -87,7 +112,7 @@ def test_a_finding_is_json(tmp_path: Path) -> None:
         "id": "x",
         "column": "image",
         "reason": "image",
-        "detail": f"image {tmp_path / 'b.png'} cannot be opened: there is no such file",
+        "detail": f"column 'image': image {tmp_path / 'b.png'} cannot be opened: there is no such file",
     }
 
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import SAMPLEFORMAT
 
 from rethinker.data.encoded import EncodedImage, ImageBytes, ImageFile
 from rethinker.data.images import FORMATS, MIN_SIDE, image_size, load_image
@@ -23,7 +25,7 @@ ORIENTATION = 0x0112
 def saved(picture: Pillow.Image, kind: str = "PNG", **options: object) -> ImageBytes:
     buffer = io.BytesIO()
     picture.save(buffer, format=kind, **options)
-    return ImageBytes(buffer.getvalue(), f"some.{kind.lower()}")
+    return ImageBytes(buffer.getvalue(), "image")
 
 
 def noise(height: int, width: int) -> Pillow.Image:
@@ -49,15 +51,20 @@ def refused(encoded: EncodedImage, message: str, *, max_pixels: int = LIMIT, by_
 
 def huge_png(side: int) -> bytes:
     """A whole one-bit PNG of side x side pixels; its rows are compressed one by one and never held together."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     packer = zlib.compressobj(9)
     row = bytes(1 + side // 8)
     pixels = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return png_of((b"IHDR", header), (b"IDAT", pixels))
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of these chunks, and its end."""
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in (*chunks, (b"IEND", b""))
+    ]
+    return b"".join([b"\x89PNG\r\n\x1a\n", *packed])
 
 
 # ---- modes -------------------------------------------------------------------------------------------------------
@@ -66,7 +73,7 @@ def huge_png(side: int) -> bytes:
 def test_pixels_of_an_rgb_file_are_unchanged(tmp_path: Path) -> None:
     picture = noise(35, 47)
     picture.save(tmp_path / "a.png")
-    assert np.array_equal(load(ImageFile(tmp_path / "a.png")).pixels, np.asarray(picture))
+    assert np.array_equal(load(ImageFile(tmp_path / "a.png", "image")).pixels, np.asarray(picture))
 
 
 def test_transparency_is_composited_on_white() -> None:
@@ -107,8 +114,27 @@ def test_sixteen_bit_gray_keeps_its_shades() -> None:
         assert load(saved(Pillow.fromarray(shades), kind)).pixels[0, ::10, 0].tolist() == [0, 128, 255]
 
 
+def test_sixteen_bit_colour_keeps_its_shades() -> None:
+    shades = np.random.default_rng(0).integers(0, 65536, (40, 30, 3), dtype=np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in shades)
+    header = struct.pack(">IIBBBBB", 30, 40, 16, 2, 0, 0, 0)
+    encoded = ImageBytes(png_of((b"IHDR", header), (b"IDAT", zlib.compress(rows))), "image")
+    assert np.array_equal(load(encoded).pixels, shades >> 8)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int16])
+def test_integers_of_unknown_range_are_refused(kind: type[np.integer]) -> None:
+    picture = Pillow.fromarray(np.full((40, 40), 200, dtype=np.int32))
+    options = {} if kind is np.int32 else {"tiffinfo": {SAMPLEFORMAT: 2}}
+    picture = picture if kind is np.int32 else Pillow.fromarray(np.full((40, 40), 200, dtype=np.uint16))
+    refused(saved(picture, "TIFF", **options), "of a range that nothing tells .mode I")
+
+
 def test_floating_point_pixels_are_refused() -> None:
-    refused(saved(Pillow.new("F", (30, 30), 0.5), "TIFF"), r"some\.tiff has floating-point pixels")
+    refused(
+        saved(Pillow.new("F", (30, 30), 0.5), "TIFF"),
+        "column 'image': the image has 30 x 30 pixels, of a range that nothing tells .mode F.; save it with 8 bits",
+    )
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
@@ -150,12 +176,16 @@ def test_an_orientation_that_does_not_exist_is_passed_over(orientation: int) -> 
 
 def test_an_image_of_20000_by_20000_pixels_is_refused_undecoded(tmp_path: Path) -> None:
     (tmp_path / "huge.png").write_bytes(huge_png(20_000))
-    refused(ImageFile(tmp_path / "huge.png"), r"huge\.png")
+    refused(ImageFile(tmp_path / "huge.png", "image"), r"huge\.png has 20000 x 20000 pixels, more than")
+
+
+def test_a_bound_above_pillows_own_holds() -> None:
+    assert image_size(ImageBytes(huge_png(14_000), "a"), max_pixels=200_000_000) == (14_000, 14_000)
 
 
 def test_an_image_above_our_bound_but_below_pillows_is_refused() -> None:
     encoded = ImageBytes(huge_png(64), "a")
-    refused(encoded, "a has 64 x 64 pixels, more than the 4095 allowed", max_pixels=64 * 64 - 1)
+    refused(encoded, "column 'a': the image has 64 x 64 pixels, more than the 4095 allowed", max_pixels=64 * 64 - 1)
     assert load(encoded, max_pixels=64 * 64).pixels.shape == (64, 64, 3)
 
 
@@ -171,7 +201,7 @@ def test_small_images_are_enlarged_by_a_whole_factor(height: int, width: int) ->
 
 
 def test_what_is_narrower_than_processors_take_is_refused() -> None:
-    refused(saved(Pillow.new("RGB", (201, 1))), "201 x 1 pixels; sides that differ more than 200-fold")
+    refused(saved(Pillow.new("RGB", (201, 1))), "201 x 1 pixels, sides that differ more than 200-fold")
     refused(saved(Pillow.new("RGB", (3, 700))), "3 x 700 pixels")
 
 
@@ -183,7 +213,9 @@ def test_what_is_narrower_than_processors_take_is_refused() -> None:
 def test_a_truncated_image_names_its_file(tmp_path: Path, kind: str, share: float) -> None:
     whole = saved(noise(64, 64), kind).data
     (tmp_path / "cut.png").write_bytes(whole[: int(len(whole) * share)])
-    refused(ImageFile(tmp_path / "cut.png"), r"cut\.png is (in no format|damaged or truncated)", by_header=False)
+    refused(
+        ImageFile(tmp_path / "cut.png", "image"), r"cut\.png is (in no format|damaged or truncated)", by_header=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,7 +223,16 @@ def test_a_truncated_image_names_its_file(tmp_path: Path, kind: str, share: floa
 )
 def test_svg_and_html_named_png_are_told_apart(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    refused(ImageFile(tmp_path / "a.png"), r"a\.png is in no format that is read .*it begins as SVG or HTML does")
+    refused(
+        ImageFile(tmp_path / "a.png", "image"), r"a\.png is in no format that is read .*it begins as SVG or HTML does"
+    )
+
+
+def test_texts_and_profiles_too_large_to_unpack_are_not_called_damage() -> None:
+    texts = PngInfo()
+    texts.add_text("k", "v" * 2_000_000, zip=True)
+    for extra in ({"icc_profile": bytes(2_000_000)}, {"pnginfo": texts}):
+        refused(saved(noise(30, 30), **extra), "the image has texts or a colour profile too large to unpack")
 
 
 def test_a_format_whose_decoder_starts_a_program_is_refused() -> None:
@@ -218,7 +259,7 @@ def test_no_bytes_escape_as_another_error(data: bytes) -> None:
 
 def test_a_missing_file_a_folder_and_too_long_a_name_are_data_errors(tmp_path: Path) -> None:
     for path in (tmp_path / "none.png", tmp_path, tmp_path / ("a" * 5000)):
-        refused(ImageFile(path), "cannot be opened")
+        refused(ImageFile(path, "image"), "cannot be opened")
 
 
 # ---- real pictures -----------------------------------------------------------------------------------------------
@@ -230,4 +271,4 @@ def test_every_real_picture_opens_at_the_size_its_header_tells(folder: str, coun
     paths = sorted((FIXTURES / folder / "images").iterdir())
     assert len(paths) == count
     for path in paths:
-        load(ImageFile(path))
+        load(ImageFile(path, "image"))

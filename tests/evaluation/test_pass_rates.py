@@ -67,7 +67,19 @@ def test_what_was_answered_is_not_asked_again(tiny_vlm: VLM, tmp_path: Path, mon
     kept = {json.loads(line)["row"] for line in lines[1:3]}
     assert {int(request.id.removeprefix("row-")) for request in engine.asked} == {0, 2, 3, 4} - kept
     rows = [json.loads(line)["row"] for line in (tmp_path / "log").read_text().splitlines()[1:]]
-    assert sorted(rows) == [0, 1, 2, 3, 4]
+    assert sorted(rows) == [0, 1, 1, 2, 3, 4]
+
+
+def test_a_row_that_could_not_be_asked_is_asked_again_and_keeps_what_was_answered_then(
+    tiny_vlm: VLM, tmp_path: Path
+) -> None:
+    assert rates(tiny_vlm, tmp_path / "log", Rows(3, bad=(1, 2))) == [0.0, -1.0, -1.0]
+    engine = ScriptedEngine(tiny_vlm, say)
+    assert rates(tiny_vlm, tmp_path / "log", Rows(3, bad=(2,)), engine) == [0.0, 0.25, -1.0]
+    assert {request.id for request in engine.asked} == {"row-1"}
+    engine.asked.clear()
+    assert rates(tiny_vlm, tmp_path / "log", Rows(3), engine) == [0.0, 0.25, 0.5]
+    assert {request.id for request in engine.asked} == {"row-2"}
 
 
 def test_a_row_keeps_its_seeds_whenever_it_is_asked(tiny_vlm: VLM, tmp_path: Path) -> None:

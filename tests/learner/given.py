@@ -54,11 +54,18 @@ def batch(vlm: VLM) -> list[Experience]:
     return [experience(prompt, sample=s, length=n, advantage=a) for prompt, s, n, a in made]
 
 
-def learner(vlm: VLM, *, reference: VLM | None = None, kl: float = 0.0, **settings: float | bool) -> PolicyLearner:
+def learner(
+    vlm: VLM,
+    *,
+    reference: VLM | None = None,
+    kl: float = 0.0,
+    objective: Objective | None = None,
+    **settings: float | bool,
+) -> PolicyLearner:
     """A learner with weights of its own."""
     return PolicyLearner(
         copied(vlm),
-        objective=Objective(imitation_coefficient=0.05, kl_coefficient=kl),
+        objective=objective or Objective(imitation_coefficient=0.05, kl_coefficient=kl),
         optimisation=Optimisation(**({"steps": 10, "lr": 1e-3, "grad_clip": 1e9} | settings)),
         reference=reference,
     )

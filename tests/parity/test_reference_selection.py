@@ -1,5 +1,7 @@
 """Advantages, second looks, credit and replay: the package equals the reference on random groups."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -10,10 +12,11 @@ from tests.parity.worlds import PROMPT, as_group, as_rollout, groups, responses,
 from rethinker.algo import advantages, forcing
 from rethinker.algo.credit import credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
+from rethinker.algo.truncation import soft_penalty
 from rethinker.seeding import Purpose, generator
 
 ESTIMATORS = {"grpo": advantages.grpo, "grpo_std": advantages.grpo_std, "rloo": advantages.rloo}
-NORMALISATIONS = st.sampled_from(["sequence_mean", "token_mean"])
+NORMALISATIONS = st.sampled_from(["sequence_mean", "token_mean", "constant"])
 SPANS = st.sampled_from(["second_look", "trajectory"])
 
 
@@ -56,13 +59,29 @@ def test_what_is_kept_equals_the_reference(group, max_kept):
     assert len(kept) == sum(each.trigger_at is not None for each in final)
 
 
-@given(group=groups(), kind=st.sampled_from(list(ESTIMATORS)), normalise=NORMALISATIONS, imitate=SPANS)
-def test_credit_equals_the_reference(group, kind, normalise, imitate):
+@given(
+    group=groups(),
+    kind=st.sampled_from(list(ESTIMATORS)),
+    normalise=NORMALISATIONS,
+    imitate=SPANS,
+    truncated=st.sampled_from(["score", "mask", "soft_penalty"]),
+    limit=st.integers(1, 6),
+    data=st.data(),
+)
+def test_credit_equals_the_reference(group, kind, normalise, imitate, truncated, limit, data):
     firsts, looks = group
-    settings = reference.Settings(advantage=kind, normalise=normalise, imitate=imitate)
+    settings = reference.Settings(
+        advantage=kind, normalise=normalise, imitate=imitate,
+        truncated=truncated, max_tokens=limit, buffer=data.draw(st.integers(1, limit)),
+    )  # fmt: skip
     final = reference.replace_kept(firsts, looks, settings.max_kept)
     expected = reference.credit(final, settings)
-    actual = credit(as_group(final, firsts), advantages=ESTIMATORS[kind], normalisation=normalise, imitation=imitate)
+    penalty = partial(soft_penalty, max_tokens=limit, buffer=settings.buffer)
+    actual = credit(
+        as_group(final, firsts),
+        advantages=ESTIMATORS[kind], normalisation=normalise, imitation=imitate,
+        penalty=penalty if truncated == "soft_penalty" else None, mask_truncated=truncated == "mask",
+    )  # fmt: skip
     for ours, theirs in zip(actual, expected, strict=True):
         assert ours.advantage == pytest.approx(theirs.advantage, rel=1e-5, abs=1e-6)
         np.testing.assert_allclose(ours.rl, theirs.rl, rtol=1e-6)

@@ -11,7 +11,8 @@ import pytest
 from tests.rollout.scripted import CUT, ListStream, RuleScorer, ScriptedEngine, problem, rethinker, sampler
 
 from rethinker.algo.advantages import grpo
-from rethinker.algo.credit import credit
+from rethinker.algo.credit import LengthPenalty, credit
+from rethinker.algo.truncation import soft_penalty
 from rethinker.interfaces import Request
 from rethinker.models.vlm import VLM
 from rethinker.rollout.behaviour import TokenLogprobs
@@ -40,6 +41,8 @@ def episodes(
     force: bool = True,
     look: str = LOOK,
     token_logprobs: TokenLogprobs | None = None,
+    mask: bool = False,
+    penalty: LengthPenalty | None = None,
 ) -> Episodes:
     engine = ScriptedEngine(vlm, lambda request, sample: look if len(request.prefix) else say(request, sample))
     scorer = RuleScorer()
@@ -47,7 +50,14 @@ def episodes(
     return Episodes(
         sampler=sampler(vlm, engine, stream, queries=queries, group_size=4, seed=seed),
         rethinker=rethinker(vlm, engine, scorer) if force else None,
-        credit=partial(credit, advantages=grpo, normalisation="sequence_mean", imitation="second_look"),
+        credit=partial(
+            credit,
+            advantages=grpo,
+            normalisation="sequence_mean",
+            imitation="second_look",
+            penalty=penalty,
+            mask_truncated=mask,
+        ),
         scorer=scorer,
         marker=Marker(),
         stopwatch=Stopwatch(),
@@ -110,6 +120,24 @@ def test_forced_second_looks_without_a_verdict_are_counted_apart_from_first_resp
     assert figures["rethink/timeout"].value == figures["rethink/error"].value == 0
     unforced = first(episodes(tiny_vlm, force=False)).drain_metrics()
     assert unforced["rethink/unparsed"].value is None
+
+
+def test_what_was_masked_and_what_length_took_is_counted_over_the_final_responses(tiny_vlm: VLM) -> None:
+    plain, masked = (first(episodes(tiny_vlm, mask=mask)) for mask in (False, True))
+    assert plain.drain_metrics()["tokens/masked"].value == 0
+    figures = masked.drain_metrics()
+    assert figures["tokens/masked"].value == pytest.approx(0.25)
+    assert figures["reward/length_penalty"].value is None
+    left_out = [e for batch in masked.batches() for e in batch if not e.rl.any()]
+    assert {e.rollout.finish_reason for e in left_out} == {"length"}
+    assert len(left_out) == 6
+
+    punished = first(episodes(tiny_vlm, penalty=partial(soft_penalty, max_tokens=8, buffer=8)))
+    penalty = punished.drain_metrics()["reward/length_penalty"]
+    taken = [e.penalty for batch in punished.batches() for e in batch]
+    assert len(taken) == penalty.count == 24
+    assert penalty.sum == pytest.approx(sum(each or 0.0 for each in taken))
+    assert penalty.sum < 0
 
 
 def test_generated_tokens_count_second_looks_and_not_triggers(tiny_vlm: VLM) -> None:

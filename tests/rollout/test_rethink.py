@@ -13,7 +13,7 @@ from tests.rollout.scripted import CUT, RuleScorer, ScriptedEngine, problem, ret
 from rethinker.algo.advantages import grpo
 from rethinker.algo.credit import credit
 from rethinker.algo.forcing import TRIGGERS
-from rethinker.algo.objectives import clipped_surrogate, weighted_mean
+from rethinker.algo.objectives import clipped_surrogate, token_log_ratio, weighted_mean
 from rethinker.interfaces import Request, Sampling
 from rethinker.learner.collate import collate
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
@@ -286,9 +286,8 @@ def test_the_trigger_has_exactly_no_policy_gradient(tiny_vlm: VLM, experiences: 
     kept = with_own_logprobs(tiny_vlm, experiences[1])
     batch = collate([Row(prompt=kept.rollout.prompt, experiences=(kept,), times=(1,))], tiny_vlm, policy_version=0)
     logprobs = token_logprobs(tiny_vlm, batch)[0].detach().requires_grad_()
-    term = clipped_surrogate(
-        logprobs, batch.behaviour, batch.advantages, clip_low=0.2, clip_high=0.35, sampled=batch.sampled
-    )
+    log_ratio = token_log_ratio(logprobs, batch.behaviour, sampled=batch.sampled)
+    term = clipped_surrogate(log_ratio, batch.advantages, clip_low=0.2, clip_high=0.35, sampled=batch.sampled)
     weighted_mean(term.losses, batch.rl, total=float(kept.rl.sum())).backward()
     assert logprobs.grad is not None
     by_hand = -0.5 * kept.rl / kept.rl.sum()  # −Â·ρ·w / Σ w

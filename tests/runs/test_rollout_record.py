@@ -46,6 +46,7 @@ def test_row_holds_the_published_fields(tmp_path, make_group, make_image):
         "extracted": "7",
         "detail": "because",
         "first_answer": "first 1",
+        "length_penalty": None,
         "advantage": -0.5,
         "forced_span": [1, 3],
         "trigger": "\n\nWait, does it seem right?",

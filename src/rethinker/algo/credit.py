@@ -5,19 +5,25 @@ The two are separate: the weights only say how a component of the loss is averag
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from rethinker.algo.truncation import is_truncated
 from rethinker.interfaces import AdvantageEstimator
 from rethinker.types import Experience, Group, Rethought, Rollout
 
-Normalisation = Literal["sequence_mean", "token_mean"]
-"""Every response weighs the same (paper), or every token does."""
+Normalisation = Literal["sequence_mean", "token_mean", "constant"]
+"""Every response weighs the same (paper), or every token does; under `constant` too, which is `constant_total`'s."""
 
 ImitationSpan = Literal["second_look", "trajectory"]
 """What of a kept second look is imitated: trigger and second look, or the whole response."""
+
+
+LengthPenalty = Callable[[Group], Float32[np.ndarray, " group"]]
+"""What is added to the reward of each response for its length; 0 or less."""
 
 
 def credit(
@@ -26,19 +32,27 @@ def credit(
     advantages: AdvantageEstimator,
     normalisation: Normalisation,
     imitation: ImitationSpan,
+    penalty: LengthPenalty | None = None,
+    mask_truncated: bool = False,
 ) -> list[Experience]:
     """Give every final response of one group its advantage and its token weights, in the group's order.
 
-    The group is the final one, kept second looks already in it (ALGORITHM: replacement happens before advantages).
+    The group is the final one, kept second looks already in it (ALGORITHM: replacement happens before advantages). A
+    masked response has neither advantage nor weight; its reward still counts in its group's mean (DAPO's overlong
+    filtering, arXiv 2503.14476, section 3.4, masks the loss alone).
     """
+    penalties = penalty(group) if penalty else None
+    rewards = group.rewards if penalties is None else group.rewards + penalties
+    masked = [mask_truncated and is_truncated(rollout) for rollout in group.rollouts]
     return [
         Experience(
             rollout=rollout,
-            advantage=float(advantage),
-            rl=_spread(~rollout.forced, normalisation),
+            advantage=0.0 if masked[index] else float(advantage),
+            rl=_spread(~(rollout.forced | masked[index]), normalisation),
             imitation=_spread(_imitated(rollout, imitation), normalisation),
+            penalty=None if penalties is None else float(penalties[index]),
         )
-        for rollout, advantage in zip(group.rollouts, advantages(group.rewards), strict=True)
+        for index, (rollout, advantage) in enumerate(zip(group.rollouts, advantages(rewards), strict=True))
     ]
 
 
@@ -51,5 +65,5 @@ def _imitated(rollout: Rollout, span: ImitationSpan) -> Bool[np.ndarray, " token
 
 
 def _spread(counted: Bool[np.ndarray, " tokens"], normalisation: Normalisation) -> Float32[np.ndarray, " tokens"]:
-    share = 1.0 if normalisation == "token_mean" else 1.0 / max(1, int(counted.sum()))
+    share = 1.0 / max(1, int(counted.sum())) if normalisation == "sequence_mean" else 1.0
     return np.where(counted, share, 0.0).astype(np.float32)

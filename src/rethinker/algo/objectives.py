@@ -1,8 +1,8 @@
 """Per-token losses over flat tensors, and the weighted mean that makes one scalar of them.
 
-loss = Σ_k c_k · Σ w_k ℓ_k / Σ w_k over the components k (policy, imitation, KL); the weights w are made in `credit.py`,
-the coefficients c and the global Σ w belong to the learner. A token the policy did not sample (`sampled` False: a
-forced trigger, padding) yields exactly 0, and no gradient, whatever stands in its log-probs, −inf and NaN included.
+loss = Σ_k c_k · Σ w_k ℓ_k / Σ w_k over the components k (policy, imitation, KL, entropy); the weights w are made in
+`credit.py`, the coefficients c and the global Σ w belong to the learner. A token the policy did not sample (`sampled`
+False: a forced trigger, padding) yields exactly 0, and no gradient, whatever its log-probs are, −inf and NaN included.
 Elsewhere nothing is clamped to hide an overflow: a loss or gradient that is not finite reaches the learner, which
 counts it.
 """
@@ -10,10 +10,12 @@ counts it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 
@@ -23,18 +25,50 @@ class PolicyTerm:
 
     Attributes:
         losses: −min(ρÂ, clip(ρ)Â), with gradient; 0 where nothing was sampled.
-        ratio: ρ = current / old before any cap, without gradient; 1 where nothing was sampled.
-        clipped: Whether the clip or the cap stopped the token's gradient.
+        ratio: ρ before any cap, without gradient; 1 where nothing was sampled.
+        clipped: Whether the clip, the cap or the dual clip stopped the token's gradient.
+        dual_clipped: Whether Â < 0 and ρ was beyond the dual clip.
     """
 
     losses: Float[Tensor, " tokens"]
     ratio: Float[Tensor, " tokens"]
     clipped: Bool[Tensor, " tokens"]
+    dual_clipped: Bool[Tensor, " tokens"]
+
+
+def token_log_ratio(
+    logprobs: Float[Tensor, " tokens"],
+    old_logprobs: Float[Tensor, " tokens"],
+    *,
+    sampled: Bool[Tensor, " tokens"],
+) -> Float[Tensor, " tokens"]:
+    """log ρ of every token = current − old (nats); 0 where nothing was sampled."""
+    return torch.where(sampled, logprobs - old_logprobs, 0.0)
+
+
+def sequence_log_ratio(
+    logprobs: Float[Tensor, " tokens"],
+    old_logprobs: Float[Tensor, " tokens"],
+    *,
+    sampled: Bool[Tensor, " tokens"],
+    lengths: Int[Tensor, " responses"],
+) -> Float[Tensor, " tokens"]:
+    """log s of every token's response = mean of current − old over its sampled tokens (GSPO, arXiv 2507.18071, eq. 7).
+
+    Every sampled token has its response's ratio, and a part in its gradient. `lengths` are the tokens of each response,
+    in order; 0 where nothing was sampled.
+    """
+
+    def summed(values: Tensor) -> Tensor:  # not index_add, which adds up in any order on CUDA
+        return torch.segment_reduce(values, "sum", lengths=lengths, axis=0, unsafe=True)
+
+    by_token = token_log_ratio(logprobs, old_logprobs, sampled=sampled)
+    means = summed(by_token) / summed(sampled.to(by_token.dtype)).clamp(min=1)
+    return torch.where(sampled, means.repeat_interleave(lengths, output_size=len(sampled)), 0.0)
 
 
 def clipped_surrogate(
-    logprobs: Float[Tensor, " tokens"],
-    old_logprobs: Float[Tensor, " tokens"],
+    log_ratio: Float[Tensor, " tokens"],
     advantages: Float[Tensor, " tokens"],
     *,
     clip_low: float,
@@ -42,33 +76,36 @@ def clipped_surrogate(
     sampled: Bool[Tensor, " tokens"],
     ratio_cap: float = math.inf,
     capped: Bool[Tensor, " tokens"] | None = None,
+    dual_clip: float = math.inf,
 ) -> PolicyTerm:
     """Negated clipped surrogate min(ρÂ, clip(ρ, 1−ε_low, 1+ε_high)Â) of every token (ALGORITHM: GRPO).
 
     The clip alone leaves ρ unbounded where Â < 0, and a sample replayed across a policy sync can be far off: the cap
-    bounds ρ for both signs of Â. It is taken on the log-ratio, so that beyond it the gradient is 0, not 0·inf.
+    bounds ρ for both signs of Â. The dual clip (arXiv 1912.09729) keeps the surrogate at c·Â or above where
+    Â < 0, which bounds ρ by c there. Both are taken on the log-ratio, so that beyond them the gradient is 0, not 0·inf.
 
     Args:
-        logprobs: Under the current weights (nats), with gradient.
-        old_logprobs: Under the weights before the episode's first update.
+        log_ratio: log ρ (nats), with gradient: `token_log_ratio` or `sequence_log_ratio`.
         advantages: Â of each token's response.
         clip_low: ε_low.
         clip_high: ε_high.
         sampled: Tokens the policy sampled: those whose `rl` weight is not 0.
         ratio_cap: C, at least 1.
         capped: Tokens the cap holds for; None means all.
+        dual_clip: c, above 1.
     """
-    log_ratio = torch.where(sampled, logprobs - old_logprobs, 0.0)
-    bounded = log_ratio.clamp(max=math.log(ratio_cap))
-    if capped is not None:
-        bounded = torch.where(capped, bounded, log_ratio)
-    ratio = bounded.exp()
     gains = torch.where(sampled, advantages, 0.0)
+    most = torch.full_like(log_ratio, math.inf).masked_fill(gains < 0, math.log(dual_clip))
+    cap = math.log(ratio_cap)
+    most = most.clamp(max=cap) if capped is None else torch.where(capped, most.clamp(max=cap), most)
+    bounded = torch.where(most < math.inf, log_ratio.clamp(max=most), log_ratio)  # an unbounded NaN keeps its gradient
+    ratio = bounded.exp()
     free, held = ratio * gains, ratio.clamp(1 - clip_low, 1 + clip_high) * gains
     return PolicyTerm(
         losses=-torch.minimum(free, held),
         ratio=log_ratio.detach().exp(),
         clipped=(held < free) | (bounded < log_ratio),
+        dual_clipped=(gains < 0) & (log_ratio > math.log(dual_clip)),
     )
 
 
@@ -110,8 +147,16 @@ def weighted_mean(
     """Σ w ℓ / total: one micro-batch's share of the mean over the global batch of an update.
 
     With the global Σ w as `total` the shares of all micro-batches add up to the mean exactly, so accumulating gradients
-    changes nothing; a constant gives Dr.GRPO. A token of weight 0 adds 0 even where its loss is not finite. A component
-    that has no token anywhere (`total` 0) is 0.
+    changes nothing; a constant (`constant_total`) gives Dr.GRPO. A token of weight 0 adds 0 even where its loss is not
+    finite. A component that has no token anywhere (`total` 0) is 0.
     """
     summed = (torch.where(weights != 0, losses, 0.0) * weights).sum()
     return summed / total if total else summed
+
+
+def constant_total(weights: Iterable[Float32[np.ndarray, " tokens"]], divisor: int) -> float:
+    """`divisor` for every response that has a token in the component: Dr.GRPO's total (arXiv 2503.20783).
+
+    No response's length is in it, so neither short right answers nor long wrong ones are favoured.
+    """
+    return float(divisor * sum(bool(each.any()) for each in weights))

@@ -33,6 +33,9 @@ def _file_parser(
     parser = kinds.add_parser(name, help=text, description=text)
     parser.add_argument("file", metavar="FILE", help="JSONL, parquet (a file or a folder) or LogicVista's dataset.json")
     parser.add_argument("--images", type=Path, metavar="DIR", help="what image paths are relative to (default: FILE's)")
+    parser.add_argument(
+        "--columns", nargs="+", default=[], metavar="FIELD=COLUMN", help="where FILE holds what: question=prompt"
+    )
     parser.set_defaults(command=command)
     return parser
 
@@ -100,6 +103,9 @@ def _add_passrate(kinds: Subparsers[argparse.ArgumentParser]) -> None:
 def _add_overlap(kinds: Subparsers[argparse.ArgumentParser]) -> None:
     parser = _file_parser(kinds, "overlap", "find rows whose picture or question is in an evaluation set", _overlap)
     parser.add_argument("--with", nargs="+", required=True, dest="benchmarks", metavar="BENCHMARK", help="data files")
+    parser.add_argument(
+        "--with-columns", nargs="+", default=[], metavar="FIELD=COLUMN", help="as --columns, of every BENCHMARK"
+    )
     parser.add_argument("--to", type=Path, required=True, metavar="OVERLAP.json", help="what `select` can drop")
     parser.add_argument("--distance", type=int, default=6, metavar="BITS", help="of 64 that may differ (default 6)")
     _add_workers(parser)
@@ -111,6 +117,7 @@ def _check(parsed: argparse.Namespace) -> int:
     return check_file(
         parsed.file,
         images=parsed.images,
+        columns=parsed.columns,
         model=parsed.model,
         max_tokens=parsed.max_tokens,
         settings=parsed.config,
@@ -127,6 +134,7 @@ def _select(parsed: argparse.Namespace) -> None:
         parsed.file,
         to=parsed.to,
         images=parsed.images,
+        columns=parsed.columns,
         subset=parsed.subset,
         pass_rate=_bounds(parsed.pass_rate) if parsed.pass_rate else None,
         category=parsed.category,
@@ -154,13 +162,22 @@ def _bounds(given: list[str]) -> tuple[str, float, float]:
 def _stats(parsed: argparse.Namespace) -> None:
     from rethinker.commands.data_stats import describe_file
 
-    describe_file(parsed.file, images=parsed.images, json_to=parsed.json, workers=parsed.workers)
+    describe_file(
+        parsed.file, images=parsed.images, columns=parsed.columns, json_to=parsed.json, workers=parsed.workers
+    )
 
 
 def _preview(parsed: argparse.Namespace) -> None:
     from rethinker.commands.data_preview import preview_file
 
-    preview_file(parsed.file, to=parsed.to, images=parsed.images, rows=parsed.rows, workers=parsed.workers)
+    preview_file(
+        parsed.file,
+        to=parsed.to,
+        images=parsed.images,
+        columns=parsed.columns,
+        rows=parsed.rows,
+        workers=parsed.workers,
+    )
 
 
 def _passrate(parsed: argparse.Namespace) -> None:
@@ -169,6 +186,7 @@ def _passrate(parsed: argparse.Namespace) -> None:
     rate_file(
         parsed.file,
         images=parsed.images,
+        columns=parsed.columns,
         model=parsed.model,
         samples=parsed.samples,
         to=parsed.to,
@@ -186,6 +204,8 @@ def _overlap(parsed: argparse.Namespace) -> None:
         parsed.benchmarks,
         to=parsed.to,
         images=parsed.images,
+        columns=parsed.columns,
+        with_columns=parsed.with_columns,
         distance=parsed.distance,
         workers=parsed.workers,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,20 +13,42 @@ from rich import box
 from rich.table import Table as Shown
 
 from rethinker.cores import usable_cores
+from rethinker.data.columns import USUAL, Columns
 from rethinker.data.opening import open_source
+from rethinker.data.parquet import shards
 from rethinker.data.rows import RowSource
 from rethinker.data.tables import Table, json_bytes, open_table
 from rethinker.errors import ConfigError, DatasetError
 from rethinker.runs.files import atomic_file
 
 
-def opened(file: str, images: Path | None = None) -> RowSource:
+def opened(
+    file: str, *, images: Path | None = None, columns: Columns = USUAL, max_pixels: int = 50_000_000
+) -> RowSource:
     """The problems of a data file.
 
     Raises:
         DatasetError: it is a URL, missing, unreadable, empty, or of no kind known.
     """
-    return open_source(_local(file), images=images)
+    return open_source(_local(file), images=images, columns=columns, max_pixels=max_pixels)
+
+
+def named(given: Sequence[str], file: str, *, usual: Columns = USUAL) -> Columns:
+    """The usual columns, but for those that an option names: `question=prompt`.
+
+    Raises:
+        ConfigError: one of them names no field or no column, or the file's columns have names of their own.
+    """
+    names = {field: column for field, _, column in (part.partition("=") for part in given)}
+    known = [field.name for field in fields(Columns)]
+    for field, column in names.items():
+        if field not in known or not column:
+            raise ConfigError(
+                f"{field}={column} names no column; write FIELD=COLUMN with a field of {', '.join(known)}"
+            )
+    if names and file.endswith(".json"):
+        raise ConfigError(f"{file} is read as LogicVista's, whose columns have names of their own; leave --columns out")
+    return usual.named(**names)
 
 
 def opened_table(file: str) -> Table:
@@ -59,15 +82,32 @@ def threads(workers: int | None) -> int:
     return workers
 
 
-def check_writable(*paths: Path | None) -> None:
-    """See that files can be written there, before the work is done and lost.
+def files_of(*data: str) -> tuple[Path, ...]:
+    """What data files are stored in: themselves, or the shards of a folder.
 
     Raises:
-        DatasetError: one of them cannot.
+        DatasetError: as `opened`, as far as that shows unopened.
     """
+    paths = [_local(file) for file in data]
+    return tuple(part for path in paths for part in (shards(path) if path.is_dir() else [path]))
+
+
+def check_writable(*paths: Path | None, reads: Sequence[Path] = ()) -> None:
+    """See that files can be written there, before the work is done and lost.
+
+    Args:
+        reads: Files that are read, and must not be written over.
+
+    Raises:
+        ConfigError: one of them is a file that is read.
+        DatasetError: one of them cannot be written.
+    """
+    read = {path.resolve() for path in reads}
     for path in paths:
         if path is None:
             continue
+        if path.resolve() in read:
+            raise ConfigError(f"cannot write {path}: it is a file that is read; name another one")
         if path.is_dir():
             raise DatasetError(f"cannot write {path}: it is a folder; name a file in it")
         try:
@@ -79,17 +119,17 @@ def check_writable(*paths: Path | None) -> None:
 
 
 def check_copy(table: Table, to: Path) -> None:
-    """See that rows of a table can be written there, in its format and not over itself.
+    """See that rows of a table can be written there, in its format, and neither over itself nor among its shards.
 
     Raises:
-        ConfigError: the name says another format, or is the table's own.
+        ConfigError: the name says another format, or is the table's own or inside its folder.
         DatasetError: as `check_writable`.
     """
     if to.suffix != table.suffix:
         raise ConfigError(f"--to {to}: {table.path} is {table.suffix}, and is written as such; name it *{table.suffix}")
-    if to.resolve() in {path.resolve() for path in table.files}:
-        raise ConfigError(f"--to {to} is the file that is read; name another one")
-    check_writable(to)
+    if table.path.is_dir() and to.resolve().is_relative_to(table.path.resolve()):
+        raise ConfigError(f"--to {to} would become a shard of {table.path}, its rows twice in it; write it elsewhere")
+    check_writable(to, reads=table.files)
 
 
 @contextmanager
@@ -117,7 +157,7 @@ def write_json(path: Path, content: Any) -> None:
         file.write(json_bytes(content, indent=2) + b"\n")
 
 
-def columns(*names: str) -> Shown:
+def empty_table(*names: str) -> Shown:
     """An empty table for the console: the first column is text, the others are figures."""
     table = Shown(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for place, name in enumerate(names):

@@ -7,11 +7,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.commands.data_files import check_writable, columns, opened, opened_table, threads, write_json
+from rethinker.commands.data_files import (
+    check_writable,
+    empty_table,
+    files_of,
+    named,
+    opened,
+    opened_table,
+    threads,
+    write_json,
+)
 from rethinker.commands.row_progress import RowProgress
+from rethinker.data.columns import QUESTIONS
 from rethinker.data.overlap import DISTANCE, Fingerprints, Kind, Overlap, dropped, fingerprints, overlaps
 from rethinker.data.rows import RowSource
-from rethinker.errors import ConfigError
+from rethinker.errors import ConfigError, DatasetError
 
 KINDS = {
     Kind.SAME_IMAGE: "the same picture",
@@ -21,20 +31,31 @@ KINDS = {
 
 
 def find_overlap(
-    file: str, benchmarks: Sequence[str], *, to: Path, images: Path | None, distance: int, workers: int | None
+    file: str,
+    benchmarks: Sequence[str],
+    *,
+    to: Path,
+    images: Path | None,
+    columns: Sequence[str],
+    with_columns: Sequence[str],
+    distance: int,
+    workers: int | None,
 ) -> None:
     """Compare a data file with evaluation sets, whose images lie beside them, and write what they share.
 
     Raises:
-        DatasetError: a file cannot be read, or the result not written.
+        DatasetError: a file cannot be read, none of its rows can be compared, or the result cannot be written.
     """
     if not 0 <= distance < 32:
         raise ConfigError(
             f"--distance={distance}: half of 64 bits differ by chance; give 0 to 31 ({DISTANCE} by default)"
         )
-    check_writable(to)
-    table, source = opened_table(file), opened(file, images)
-    others = {benchmark: opened(benchmark) for benchmark in benchmarks}
+    check_writable(to, reads=files_of(file, *benchmarks))
+    table, source = opened_table(file), opened(file, images=images, columns=named(columns, file, usual=QUESTIONS))
+    others = {
+        benchmark: opened(benchmark, columns=named(with_columns, benchmark, usual=QUESTIONS))
+        for benchmark in benchmarks
+    }
     ours = _fingerprints(file, source, workers)
     found: list[tuple[str, Overlap]] = []
     unreadable: dict[str, int] = {file: len(ours.unreadable)}
@@ -64,7 +85,10 @@ def find_overlap(
 
 def _fingerprints(file: str, source: RowSource, workers: int | None) -> Fingerprints:
     with RowProgress(f"reading {Path(file).name}", len(source)) as progress:
-        return fingerprints(source, workers=threads(workers), advance=progress.advance)
+        found = fingerprints(source, workers=threads(workers), advance=progress.advance)
+    if len(found.unreadable) == found.rows:
+        raise DatasetError(f"no row of {file} can be compared; the first: {found.unreadable[0]}")
+    return found
 
 
 def _as_json(overlap: Overlap, source: RowSource, benchmark: str, other: RowSource) -> dict[str, str | int]:
@@ -83,7 +107,7 @@ def _show(
     found: Sequence[tuple[str, Overlap]], benchmarks: Sequence[str], rows: int, unreadable: dict[str, int]
 ) -> None:
     console = Console()
-    table = columns("shared with", *KINDS.values(), "rows in all")
+    table = empty_table("shared with", *KINDS.values(), "rows in all")
     for benchmark in benchmarks:
         these = [overlap for name, overlap in found if name == benchmark]
         counts = [sum(overlap.kind is kind for overlap in these) for kind in KINDS]

@@ -12,10 +12,12 @@ from typing import Any
 from rich.console import Console
 
 from rethinker.build import build_engine, build_sampling, build_scorer
-from rethinker.commands.data_files import check_copy, columns, opened, opened_table, written
+from rethinker.commands.data_files import check_copy, check_writable, empty_table, opened_table, written
 from rethinker.commands.data_model import load_model, settings_for
+from rethinker.commands.data_section import opened_by
 from rethinker.commands.row_progress import RowProgress
 from rethinker.config import Config
+from rethinker.data.rows import RowSource
 from rethinker.data.statistics import histogram
 from rethinker.data.tables import Table
 from rethinker.errors import ConfigError
@@ -28,6 +30,7 @@ def rate_file(
     file: str,
     *,
     images: Path | None,
+    columns: Sequence[str],
     model: str,
     samples: int,
     to: Path,
@@ -45,13 +48,14 @@ def rate_file(
         raise ConfigError(f"--samples={samples} asks nothing; give 1 or more")
     table = opened_table(file)
     check_copy(table, to)
+    check_writable(log_file(to), reads=table.files)
     if column in table.columns:
         raise ConfigError(f"--column {column}: {table.path} has such a column already; name another one")
-    source = opened(file, images)
     limit = [] if max_tokens is None else [f"sampler.first.max_tokens={max_tokens}"]
     config = settings_for(model, settings, limit)
+    source = opened_by(config.data, file, images=images, columns=columns)
     vlm = load_model(config)
-    log = AnswerLog(log_file(to), _settings(config, table, samples))
+    log = AnswerLog(log_file(to), _settings(config, table, source, samples))
     try:
         scorer = build_scorer(config)
         try:
@@ -83,10 +87,11 @@ def log_file(to: Path) -> Path:
     return to.with_name(f"{to.name}.answers.jsonl")
 
 
-def _settings(config: Config, table: Table, samples: int) -> dict[str, Any]:
+def _settings(config: Config, table: Table, source: RowSource, samples: int) -> dict[str, Any]:
     """All that decides an answer: a run under others must not go on with these."""
     return {
         "data": table.digest(),
+        "columns": sorted(source.reads),
         "model": config.model.model_dump(mode="json"),
         "weights": _weights(config.model.path),
         "samples": samples,
@@ -106,7 +111,7 @@ def _weights(model: str) -> str:
 
 def _show(answered: Mapping[int, Answered], rates: Sequence[float]) -> None:
     console = Console()
-    table = columns("pass rate", "rows", "share")
+    table = empty_table("pass rate", "rows", "share")
     for label, count in histogram(rates).items():
         table.add_row(label, f"{count:,}", f"{count / len(rates):.1%}")
     console.print(table)

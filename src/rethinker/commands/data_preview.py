@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.commands.data_files import check_writable, opened, threads, written
+from rethinker.commands.data_files import check_writable, files_of, named, opened, threads, written
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.preview import page, spread
 from rethinker.errors import ConfigError
 
 
-def preview_file(file: str, *, to: Path, images: Path | None, rows: int, workers: int | None) -> None:
+def preview_file(
+    file: str, *, to: Path, images: Path | None, columns: Sequence[str], rows: int, workers: int | None
+) -> None:
     """Write the page.
 
     Raises:
@@ -20,8 +23,8 @@ def preview_file(file: str, *, to: Path, images: Path | None, rows: int, workers
     """
     if rows < 1:
         raise ConfigError(f"--rows={rows} shows nothing; give 1 or more")
-    check_writable(to)
-    source = opened(file, images)
+    check_writable(to, reads=files_of(file))
+    source = opened(file, images=images, columns=named(columns, file))
     chosen = spread(len(source), rows)
     title = "/".join(Path(file).resolve().parts[-2:])
     with RowProgress("drawing rows", len(chosen)) as progress:

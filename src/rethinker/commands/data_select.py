@@ -8,7 +8,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.commands.data_files import check_copy, check_writable, columns, opened, opened_table, write_json, written
+from rethinker.commands.data_files import (
+    check_copy,
+    check_writable,
+    empty_table,
+    named,
+    opened,
+    opened_table,
+    write_json,
+    written,
+)
+from rethinker.data.columns import Columns
 from rethinker.data.rows import RowSource
 from rethinker.data.selection import Mask, among, between, drawn, in_subset, narrow, without
 from rethinker.data.tables import Table
@@ -24,6 +34,7 @@ def select_rows(
     *,
     to: Path,
     images: Path | None,
+    columns: Sequence[str],
     subset: str | None,
     pass_rate: tuple[str, float, float] | None,
     category: Sequence[str],
@@ -40,7 +51,8 @@ def select_rows(
     """
     table = opened_table(file)
     check_copy(table, to)
-    check_writable(json_to)
+    check_writable(json_to, reads=(*table.files, *([drop_overlap] if drop_overlap is not None else []), to))
+    reads = named(columns, file)
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit={limit} leaves no row; give 1 or more")
     conditions: dict[str, Mask] = {}
@@ -50,7 +62,7 @@ def select_rows(
     if pass_rate is not None:
         column, low, high = pass_rate
         conditions[f"{low:g} ≤ {column} ≤ {high:g}"] = between(table, column, low, high)
-    for name, wanted in (("category", category), ("source", source)):
+    for name, wanted in ((reads.category[0], category), (reads.source[0], source)):
         if wanted:
             conditions[f"{name} {' or '.join(wanted)}"] = among(table, name, wanted)
     if drop_overlap is not None:
@@ -67,7 +79,7 @@ def select_rows(
         table.write(out, rows)
     console = Console()
     console.print(f"wrote {len(rows):,} rows to {to}", highlight=False, soft_wrap=True, markup=False)
-    console.print(_about_images(table, to, images), highlight=False, soft_wrap=True, markup=False)
+    console.print(_about_images(table, to, images, reads), highlight=False, soft_wrap=True, markup=False)
     if json_to is not None:
         write_json(json_to, {"file": file, "rows": len(table), "left": left, "kept": list(rows)})
 
@@ -93,14 +105,14 @@ def overlapping_rows(path: Path, table: Table) -> list[int]:
     return rows
 
 
-def _about_images(table: Table, to: Path, images: Path | None) -> str:
+def _about_images(table: Table, to: Path, images: Path | None, reads: Columns) -> str:
     """How image paths in the new file resolve: they are copied as they stand, so they mean what they meant there."""
     folder = images or table.files[0].parent
     if table.suffix == ".json":
         return f"LogicVista's images lie in images/ beside its file: keep the new one in {folder}"
     try:
-        source = opened(str(to))
-    except DatasetError:  # its columns are named otherwise, which a recipe can say and this command need not know
+        source = opened(str(to), columns=reads)
+    except DatasetError:  # its columns are named otherwise, which this command need not know
         return f"image paths are copied as they stand, relative to {folder}"
     tried = [index for index in range(len(source)) if _names_images(source, index)][:TRIED]
     if not tried:
@@ -126,7 +138,7 @@ def _images_open(source: RowSource, index: int) -> bool:
 
 
 def _show(rows: int, left: dict[str, int]) -> None:
-    table = columns("condition", "rows left", "dropped")
+    table = empty_table("condition", "rows left", "dropped")
     table.add_row("all rows", f"{rows:,}", "")
     before = rows
     for label, count in left.items():

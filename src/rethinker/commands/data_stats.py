@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.commands.data_files import check_writable, columns, opened, opened_table, threads, write_json
+from rethinker.commands.data_files import (
+    check_writable,
+    empty_table,
+    files_of,
+    named,
+    opened,
+    opened_table,
+    threads,
+    write_json,
+)
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.statistics import QUANTILES, Statistics, describe
 
@@ -16,14 +25,16 @@ MOST = 20
 """Values of one kind shown; `--json` has them all."""
 
 
-def describe_file(file: str, *, images: Path | None, json_to: Path | None, workers: int | None) -> None:
+def describe_file(
+    file: str, *, images: Path | None, columns: Sequence[str], json_to: Path | None, workers: int | None
+) -> None:
     """Print the figures of a data file.
 
     Raises:
         DatasetError: the file cannot be read, or the result not written.
     """
-    check_writable(json_to)
-    source, table = opened(file, images), opened_table(file)
+    check_writable(json_to, reads=files_of(file))
+    source, table = opened(file, images=images, columns=named(columns, file)), opened_table(file)
     with RowProgress("reading rows", len(source)) as progress:
         found = describe(source, table, workers=threads(workers), advance=progress.advance)
     show(found)
@@ -44,7 +55,7 @@ def show(found: Statistics) -> None:
         *((f"pass rate, {column}", counts) for column, counts in found.pass_rates.items()),
     ):
         _show_counts(console, name, counts)
-    table = columns("", *QUANTILES)
+    table = empty_table("", *QUANTILES)
     for name, values in found.quantiles.items():
         if values:
             table.add_row(name, *(f"{values[quantile]:,.0f}" for quantile in QUANTILES))
@@ -55,7 +66,7 @@ def show(found: Statistics) -> None:
 def _show_counts(console: Console, name: str, counts: Mapping[str, int]) -> None:
     total = sum(counts.values()) or 1
     most = max(counts.values(), default=0) or 1
-    table = columns(name, "rows", "share", "")
+    table = empty_table(name, "rows", "share", "")
     table.columns[-1].justify = "left"
     for value, count in list(counts.items())[:MOST]:
         table.add_row(value or "(none)", f"{count:,}", f"{count / total:.1%}", "█" * round(24 * count / most))

@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from rethinker.build import choose_trained
-from rethinker.config import Config
+from rethinker.config import Config, SamplingConfig
 from rethinker.config_files import load
-from rethinker.planning import architecture, memory
+from rethinker.evaluation.held_out import CHUNK
+from rethinker.planning import architecture, generation, memory
 from rethinker.planning.compute import GENERATION_MFU, LEARNER_MFU, Estimate, Step, estimate
+from rethinker.planning.generation import FILTERED, GREEDY, SAMPLED, Asked, Bounds
 from rethinker.planning.memory import Memory
-from rethinker.planning.shapes import Architecture, MicroBatch, micro_batch
+from rethinker.planning.shapes import Architecture, fullest, responses_together
 
 BYTES = {"float32": 4, "bfloat16": 2}
 PEAK = {"float32": 67e12, "bfloat16": 989e12}
@@ -26,16 +28,23 @@ PEAK = {"float32": 67e12, "bfloat16": 989e12}
 USABLE = 0.9
 """Share of a GPU's memory that a plan may use; the rest is the CUDA context, workspaces and fragments."""
 
+UPDATE = "update"
+
 TRIGGER_TOKENS = 16
 """Room for a trigger between two looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a configuration needs on each of `gpus` GPUs."""
+    """What a configuration needs on each of `gpus` GPUs.
+
+    Attributes:
+        rows: Samples that decode together, by what is generated.
+    """
 
     model: Architecture
     memory: Memory
+    rows: Mapping[str, int]
     step: Step
     estimate: Estimate
     gpus: int
@@ -80,26 +89,36 @@ def shape(config: Config) -> Architecture:
 
 def plan_of(config: Config, model: Architecture, *, gpus: int) -> Plan:
     """The plan of a resolved configuration whose model has this shape."""
-    width = BYTES[config.model.dtype]
+    width, masters, step = BYTES[config.model.dtype], config.learner.master_weights, _step(config, model)
     reference = bool(config.objective.kl_coefficient) and config.model.adapter.kind == "none"
-    needed = Memory(
-        stays=memory.kept(model, width=width, reference=reference, gpus=gpus),
-        update=memory.of_update(
-            model, _batch(config, model, share=1.0), width=width,
-            checkpointed=config.model.gradient_checkpointing, gpus=gpus,
-        ),
-        generation=_generation(config, model, width, gpus),
-    )  # fmt: skip
-    step = _step(config, model)
-    time = estimate(
+    asked, bounds = _asked(config, model), _bounds(config)
+    stays = memory.kept(
         model,
-        step,
-        checkpointed=config.model.gradient_checkpointing,
+        width=width,
+        masters=masters,
+        eight_bit=config.learner.optimizer == "adamw_8bit",
+        reference=reference,
         gpus=gpus,
-        peak=PEAK[config.model.dtype],
-        group_size=config.sampler.group_size,
     )
-    return Plan(model=model, memory=needed, step=step, estimate=time, gpus=gpus)
+    moments = {UPDATE: _update(config, model, width, gpus)} | {
+        name: generation.of_generation(model, each, bounds, width=width, gpus=gpus) for name, each in asked.items()
+    }
+    token_bytes = generation.token_bytes(model, width)
+    return Plan(
+        model=model,
+        memory=Memory(stays=stays, moments=moments),
+        rows={name: generation.rows_together(each, bounds, token_bytes=token_bytes) for name, each in asked.items()},
+        step=step,
+        estimate=estimate(
+            model,
+            step,
+            checkpointed=config.model.gradient_checkpointing,
+            gpus=gpus,
+            peak=PEAK[config.model.dtype],
+            group_size=config.sampler.group_size,
+        ),
+        gpus=gpus,
+    )
 
 
 def _response_tokens(config: Config) -> int:
@@ -111,17 +130,29 @@ def _response_tokens(config: Config) -> int:
     return max(first, min(both, config.rethink.max_total_tokens - config.prompt.max_tokens))
 
 
-def _batch(config: Config, model: Architecture, *, share: float) -> MicroBatch:
-    """The learner's forward with prompts and responses at this share of their limits."""
-    prompt = int(config.prompt.max_tokens * share)
-    return micro_batch(
+def _update(config: Config, model: Architecture, width: int, gpus: int) -> dict[str, int]:
+    """Of the fullest micro-batches the one that needs most."""
+    prompt = config.prompt.max_tokens
+    batches = fullest(
         prompt_tokens=prompt,
-        response_tokens=int(_response_tokens(config) * share),
+        response_tokens=_response_tokens(config),
         image_tokens=_image_tokens(config, model, prompt),
         group_size=config.sampler.group_size,
         shared=config.learner.share_prompts,
         budget=config.learner.micro_batch_tokens,
     )
+    updates = (
+        memory.of_update(
+            model,
+            batch,
+            width=width,
+            checkpointed=config.model.gradient_checkpointing,
+            masters=config.learner.master_weights,
+            gpus=gpus,
+        )
+        for batch in batches
+    )
+    return max(updates, key=lambda parts: sum(parts.values()))
 
 
 def _image_tokens(config: Config, model: Architecture, prompt: int) -> int:
@@ -131,27 +162,55 @@ def _image_tokens(config: Config, model: Architecture, prompt: int) -> int:
     return min(prompt, model.image_tokens(config.model.max_pixels)) if config.model.max_pixels else prompt
 
 
-def _generation(config: Config, model: Architecture, width: int, gpus: int) -> dict[str, int]:
-    """The larger of a wave of first looks and one of second looks, which continue a response each."""
-    group, prompt, first = config.sampler.group_size, config.prompt.max_tokens, config.sampler.first.max_tokens
-    rows = max(group, min(config.engine.max_rows, config.sampler.queries * group))
-    wave = partial(memory.of_generation, model, rows=rows, width=width, gpus=gpus)
-    waves = [wave(prompts=-(-rows // group), prompt_tokens=prompt, response_tokens=first)]
+def _bounds(config: Config) -> Bounds:
+    engine = config.engine
+    return Bounds(max_rows=engine.max_rows, cache_bytes=engine.cache_bytes, read_tokens=engine.read_tokens)
+
+
+def _asked(config: Config, model: Architecture) -> dict[str, Asked]:
+    """What the engine is asked for: first looks by groups, second looks that continue some of them, and evaluation."""
+    group, prompt, first = config.sampler.group_size, config.prompt.max_tokens, config.sampler.first
+    ask = partial(Asked, prompt_tokens=prompt, image_tokens=_image_tokens(config, model, prompt))
+    asked = {
+        "first looks": ask(
+            prompts=config.sampler.queries, rows=group, response_tokens=first.max_tokens, score_tables=_tables(first)
+        )
+    }
     if config.rethink.kind == "forced":
-        second = config.rethink.second_look.max_tokens
-        waves.append(wave(prompts=rows, prompt_tokens=prompt + first + TRIGGER_TOKENS, response_tokens=second))
-    return max(waves, key=lambda parts: sum(parts.values()))
+        second = config.rethink.second_look
+        asked["second looks"] = ask(
+            prompts=config.sampler.queries,
+            rows=group,
+            prefix_tokens=max(1, _response_tokens(config) - second.max_tokens),
+            response_tokens=second.max_tokens,
+            score_tables=_tables(second),
+        )
+    evaluation = config.evaluation
+    problems = min(CHUNK, max(evaluation.validation_problems, evaluation.test_problems))
+    asked["evaluation"] = ask(prompts=problems, rows=1, response_tokens=evaluation.max_tokens, score_tables=GREEDY)
+    return asked
+
+
+def _tables(sampling: SamplingConfig) -> int:
+    return FILTERED if sampling.top_p < 1 or sampling.top_k else SAMPLED
 
 
 def _step(config: Config, model: Architecture) -> Step:
     """One update and its share of an episode, with prompts and responses half as long as they may be."""
     queries, group = config.sampler.queries / config.train.updates_per_episode, config.sampler.group_size
-    usual = _batch(config, model, share=0.5)
+    prompt, response = config.prompt.max_tokens // 2, _response_tokens(config) // 2
+    together = responses_together(
+        prompt_tokens=prompt,
+        response_tokens=response,
+        group_size=group,
+        shared=config.learner.share_prompts,
+        budget=config.learner.micro_batch_tokens,
+    )
     forced = config.rethink if config.rethink.kind == "forced" else None
     return Step(
-        prompts=queries * group / (usual.responses / usual.prompts),
-        prompt_tokens=usual.prompt_tokens,
-        image_tokens=usual.image_tokens,
+        prompts=queries * group / together,
+        prompt_tokens=prompt,
+        image_tokens=_image_tokens(config, model, prompt),
         responses=queries * group,
         response_tokens=config.sampler.first.max_tokens // 2,
         looks=queries * group * forced.share if forced else 0.0,
@@ -162,17 +221,21 @@ def _step(config: Config, model: Architecture) -> Step:
 def _remedy(files: Sequence[Path], overrides: Sequence[str], found: Plan, gigabytes: float) -> str:
     """The mildest overrides with which it fits; an adapter, or more GPUs, where those do not do."""
 
+    def tried(gpus: int, model: Architecture, changes: dict[str, str]) -> tuple[Config, Plan]:
+        config = load(files, [*overrides, *_spelt(changes)])
+        return config, plan_of(config, model, gpus=gpus)
+
     def least(gpus: int, model: Architecture, changes: dict[str, str]) -> str | None:
-        """Overrides that fit, from `changes` on, one more at a time."""
-        while True:
-            config = load(files, [*overrides, *_spelt(changes)])
-            now = plan_of(config, model, gpus=gpus)
-            if now.fits(gigabytes):
-                return " ".join(_spelt(changes))
-            milder = _milder(config, now)
-            if milder is None:
+        """Overrides that fit, from `changes` on, each time the one more that lessens the peak most."""
+        config, now = tried(gpus, model, changes)
+        while not now.fits(gigabytes):
+            milder = [changes | change for change in _milder(config, now)]
+            answers = [(*tried(gpus, model, each), each) for each in milder]
+            config, then, changes = min(answers, key=lambda answer: answer[1].memory.peak, default=(config, now, {}))
+            if then.memory.peak >= now.memory.peak:
                 return None
-            changes = changes | milder
+            now = then
+        return " ".join(_spelt(changes))
 
     if mild := least(found.gpus, found.model, {}):
         return mild
@@ -185,15 +248,17 @@ def _remedy(files: Sequence[Path], overrides: Sequence[str], found: Plan, gigaby
     return "; or ".join(answer.strip() for answer in answers if answer) or "GPUs with more memory"
 
 
-def _milder(config: Config, now: Plan) -> dict[str, str] | None:
-    """One change that lessens the larger of the two peaks; None when there is none left."""
-    group, rows, tokens = config.sampler.group_size, config.engine.max_rows, config.learner.micro_batch_tokens
-    least = config.prompt.max_tokens + _response_tokens(config)
-    if sum(now.memory.generation.values()) > sum(now.memory.update.values()):
-        return {"engine.max_rows": str(max(group, rows // 2))} if rows > group else None
+def _milder(config: Config, now: Plan) -> list[dict[str, str]]:
+    """Single changes that may lessen what is largest."""
+    if now.memory.largest != UPDATE:
+        engine = config.engine
+        bounds = {"max_rows": engine.max_rows, "cache_bytes": engine.cache_bytes, "read_tokens": engine.read_tokens}
+        return [{f"engine.{name}": str(max(1, bound // 2))} for name, bound in bounds.items()]
     if not config.model.gradient_checkpointing:
-        return {"model.gradient_checkpointing": "true"}
-    return {"learner.micro_batch_tokens": str(max(least, tokens // 2))} if tokens > least else None
+        return [{"model.gradient_checkpointing": "true"}]
+    least = config.prompt.max_tokens + _response_tokens(config)
+    tokens = config.learner.micro_batch_tokens
+    return [{"learner.micro_batch_tokens": str(max(least, tokens // 2))}] if tokens > least else []
 
 
 def _spelt(changes: Mapping[str, str]) -> list[str]:
@@ -206,22 +271,21 @@ def _show(console: Console, config: Config, found: Plan) -> None:
     total = found.model.total
     for part, count in {**found.model.parameters, "together": total}.items():
         parameters.add_row(part, f"{count.total / 1e6:,.1f} M", f"{count.trained / 1e6:,.1f} M")
-    sizes = Table("memory per GPU", "at the peak of", "GB", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for moment, parts in (
-        ("both", found.memory.stays),
-        ("an update", found.memory.update),
-        ("generation", found.memory.generation),
-    ):
-        for part, size in parts.items():
-            sizes.add_row(part, moment, f"{size / 1e9:,.2f}")
+    sizes = Table("GB per GPU", *found.memory.moments, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    held = [{**found.memory.stays, **parts} for parts in found.memory.moments.values()]
+    for part in dict.fromkeys(part for parts in held for part in parts):
+        sizes.add_row(part, *(f"{parts[part] / 1e9:,.2f}" if part in parts else "" for parts in held))
+    sizes.add_row("together", *(f"{sum(parts.values()) / 1e9:,.2f}" for parts in held))
     for table in (parameters, sizes):
         for column in table.columns[1:]:
             column.justify = "right"
         console.print()
         console.print(table)
+    rows = ", ".join(f"{count:,} of {name}" for name, count in found.rows.items())
+    console.print(f"\nrows that decode together: {rows}", highlight=False, soft_wrap=True)
     step, time = found.step, found.estimate
     console.print(
-        f"\na step at half of the longest prompts and responses: {step.learned_tokens:,.0f} tokens learned, "
+        f"a step at half of the longest prompts and responses: {step.learned_tokens:,.0f} tokens learned, "
         f"{step.sampled_tokens:,.0f} sampled\nabout {time.seconds:,.0f} s: learning {time.learning:,.0f} s, generating "
         f"{time.generating:,.0f} s, at {LEARNER_MFU:.0%} and {GENERATION_MFU:.0%} of "
         f"{PEAK[config.model.dtype] / 1e12:,.0f} TFLOPS ({config.model.dtype} on an H100)",
@@ -230,8 +294,8 @@ def _show(console: Console, config: Config, found: Plan) -> None:
     )
     if found.gpus > 1:
         console.print(
-            f"over {found.gpus} GPUs: weights, gradients and optimiser cut into equal parts, responses shared out "
-            "(a plan only: this version trains on one)",
+            f"over {found.gpus} GPUs: weights, masters, optimiser and gradients cut into equal parts, responses shared "
+            "out (a plan only: this version trains on one)",
             highlight=False,
             soft_wrap=True,
         )

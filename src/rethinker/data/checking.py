@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import partial
 
 from rethinker.data.parallel import in_order
-from rethinker.data.rows import RowSource
-from rethinker.errors import ColumnError, DataError, ImageError
+from rethinker.data.rows import Row, RowSource
+from rethinker.errors import ColumnError, DataError, ImageError, MarksError
 from rethinker.interfaces import Scorer
-from rethinker.types import IMAGE_MARK, Outline, Problem, Verdict
+from rethinker.types import Outline, Problem, Verdict
 
 UNVERIFIED = 256
 """Answers that may wait for their verdict: so many keep the verifiers busy while images are decoded."""
@@ -45,7 +45,7 @@ class Finding:
     Attributes:
         row: Its index in the source.
         where: File and row, as messages name them.
-        column: What is at fault: a column of the file where the reader knows it, else a field of the problem.
+        column: The column of the file that is at fault, with its place in a list ("images[1]"); empty where none is.
         detail: What was found and expected.
     """
 
@@ -86,9 +86,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Readable:
-    """A row whose images could be decoded; their pixels are gone again."""
+    """A row whose images could be decoded; they are gone again."""
 
-    row: int
+    index: int
+    row: Row
     problem: Problem
     outline: Outline
 
@@ -146,27 +147,29 @@ def _read(source: RowSource, index: int) -> Finding | _Readable:
     """Read a row and decode its images; only what the later steps need is kept."""
     try:
         row = source.row(index)
-    except ImageError as error:
-        return _finding(source, index, Reason.IMAGE, "image", str(error))
-    except DataError as error:
-        column = error.column if isinstance(error, ColumnError) else ""
-        return _finding(source, index, Reason.ROW, column, str(error))
-    marks = row.question.count(IMAGE_MARK)
-    if marks != len(row.images):
-        return _finding(
-            source, index, Reason.MARKS, "question", f"{len(row.images)} images but {marks} {IMAGE_MARK} marks"
-        )
-    try:
         problem = row.problem(max_pixels=source.max_pixels)
     except DataError as error:
-        return _finding(source, index, Reason.IMAGE, "image", str(error))
+        column = error.column if isinstance(error, ColumnError) else ""
+        return _finding(source, index, _reason(error), column, str(error))
     sizes = tuple((image.pixels.shape[0], image.pixels.shape[1]) for image in problem.images)
     unread = Problem(
         id=problem.id, images=(), question="", answer=problem.answer, verifier=problem.verifier, choices=problem.choices
     )
     return _Readable(
-        row=index, problem=unread, outline=Outline(id=problem.id, question=problem.question, image_sizes=sizes)
+        index=index,
+        row=replace(row, images=()),
+        problem=unread,
+        outline=Outline(id=problem.id, question=problem.question, image_sizes=sizes),
     )
+
+
+def _reason(error: DataError) -> Reason:
+    match error:
+        case MarksError():
+            return Reason.MARKS
+        case ImageError():
+            return Reason.IMAGE
+    return Reason.ROW
 
 
 def _with_verdict(source: RowSource, row: Finding | _Readable, verdict: Future[Verdict] | None) -> Finding | _Readable:
@@ -175,9 +178,9 @@ def _with_verdict(source: RowSource, row: Finding | _Readable, verdict: Future[V
     given, problem = verdict.result(), row.problem
     return _finding(
         source,
-        row.row,
+        row.index,
         Reason.ANSWER,
-        "answer",
+        row.row.answer_column,
         f"{problem.answer!r} of kind {problem.verifier!r}, given as a response, is scored {given.outcome.value}"
         f"{f': {given.detail}' if given.detail else ''}",
     )
@@ -190,11 +193,11 @@ def _measured(
     try:
         tokens = length(row.outline)
     except DataError as error:
-        return 0, _finding(source, row.row, Reason.PROMPT, "question", str(error))
+        return 0, _finding(source, row.index, Reason.PROMPT, row.row.question_column, str(error))
     if tokens <= max_tokens:
         return tokens, None
     detail = f"its prompt has {tokens} tokens, more than the {max_tokens} allowed"
-    return tokens, _finding(source, row.row, Reason.PROMPT, "question", detail)
+    return tokens, _finding(source, row.index, Reason.PROMPT, row.row.question_column, detail)
 
 
 def _finding(source: RowSource, index: int, reason: Reason, column: str, detail: str) -> Finding:

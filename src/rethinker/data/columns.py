@@ -7,14 +7,15 @@ and the row.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from rethinker.data.encoded import HALF_PAIR, encoded_images
 from rethinker.data.rows import Row, list_options, make_row, option_letter, unbox
-from rethinker.errors import ColumnError
+from rethinker.errors import ColumnError, DatasetError
 
 Fields = Mapping[str, Any]
 """One row as the file holds it: column → value."""
@@ -24,7 +25,7 @@ VERIFIERS = ("number", "choice", "latex", "text", "list")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Names that may hold each thing; the first of them that a row has and that is not null does.
+    """Names that may hold each thing; the first of them that holds something in a row does. No name: it is not read.
 
     Attributes:
         question: Text, with an `<image>` mark where each image belongs, or with none at all.
@@ -36,16 +37,36 @@ class Columns:
     question: tuple[str, ...] = ("question", "problem")
     answer: tuple[str, ...] = ("answer",)
     images: tuple[str, ...] = ("images", "image")
-    choices: tuple[str, ...] = ("choices",)
+    choices: tuple[str, ...] = ("choices", "options")
     id: tuple[str, ...] = ("id", "qid")
     category: tuple[str, ...] = ("category",)
     verifier: tuple[str, ...] = ("verifier",)
     source: tuple[str, ...] = ("source",)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> frozenset[str]:
         """All of them."""
-        return tuple(name for field in fields(self) for name in getattr(self, field.name))
+        return frozenset(name for field in fields(self) for name in getattr(self, field.name))
+
+    def named(self, **columns: str) -> Columns:
+        """These names, but for fields that are given one; an empty one is none."""
+        return replace(self, **{field: (name,) for field, name in columns.items() if name})
+
+    def check(self, present: Collection[str], file: Path) -> None:
+        """See that a file has the columns without which there is no problem, and those that were named.
+
+        Raises:
+            DatasetError: it lacks one of them.
+        """
+        for field in fields(self):
+            names: tuple[str, ...] = getattr(self, field.name)
+            needed = field.name in ("question", "answer") or names != getattr(USUAL, field.name)
+            if names and needed and not set(names) & set(present):
+                raise DatasetError(
+                    f"{file}: no column {' or '.join(map(repr, names))}, expected to hold the {field.name}; it has "
+                    f"{', '.join(present)}: name the right one in data.columns.{field.name}, or by `--columns "
+                    f"{field.name}=…` of `rethinker data`"
+                )
 
     def row(self, found: Fields, *, id: str, folder: Path, source: str) -> Row:  # noqa: A002 (the field's name)
         """Read one row.
@@ -68,21 +89,30 @@ class Columns:
             id=id,
             images=encoded_images(images, folder=folder, column=name),
             question=filled(found, self.question) + list_options(choices),
-            answer=option_letter(unbox(answer), choices) if choices else answer,
+            answer=option_letter(unbox(answer), choices) if choices and answer else answer,
             verifier=verifier,
             choices=tuple(choices),
             category=text(found, self.category),
             source=text(found, self.source) or source,
+            question_column=pick(found, self.question)[0],
+            answer_column=pick(found, self.answer)[0],
         )
 
 
 USUAL = Columns()
 """The names that data sets of this kind mostly use."""
 
+QUESTIONS = replace(USUAL, answer=(), choices=(), verifier=(), category=(), source=())
+"""What is asked, and no more: evaluation sets may hide their answers."""
+
 
 def pick(found: Fields, names: tuple[str, ...]) -> tuple[str, object]:
-    """The first of the names that holds something, and what; the first name and None where none does."""
-    return next(((name, found[name]) for name in names if found.get(name) is not None), (names[0], None))
+    """The first of the names that holds something, and what; the first name and None where none does.
+
+    Null, empty text and an empty list are nothing.
+    """
+    nothing = next(iter(names), ""), None
+    return next(((name, found[name]) for name in names if found.get(name) not in (None, "", [])), nothing)
 
 
 def text(found: Fields, names: tuple[str, ...]) -> str:
@@ -96,13 +126,13 @@ def text(found: Fields, names: tuple[str, ...]) -> str:
 
 
 def filled(found: Fields, names: tuple[str, ...]) -> str:
-    """As `text`, for a column without which there is no problem.
+    """As `text`, for a column without which there is no problem, where one is read at all.
 
     Raises:
         DataError: it is missing or empty, or holds neither text nor a number.
     """
     value = text(found, names)
-    if not value.strip():
+    if names and not value.strip():
         raise ColumnError("expected text or a number, got nothing", *names)
     return value
 
@@ -120,7 +150,8 @@ def texts(found: Fields, names: tuple[str, ...]) -> list[str]:
 
 
 def _as_text(value: object, name: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    finite = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, bool) or not finite:
         shown = json.dumps(value, default=lambda unknown: type(unknown).__name__)[:80]
         raise ColumnError(f"expected text or a number, got {shown}", name)
     if isinstance(value, str) and (half := HALF_PAIR.search(value)):

@@ -24,7 +24,10 @@ BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk0", "Qk1", "Qk2", 
 """How PNG, JPEG, GIF, WebP, BMP and TIFF begin in base64."""
 BASE64_LEAST = 64
 """No image file is shorter in base64; a shorter text is a path."""
-
+PATH_MOST = 4096
+"""No path is longer (Linux); a longer text is base64."""
+SHOWN = 200
+"""Characters of a name in a message; base64 may have millions."""
 
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 """JSON can escape one; UTF-8, and so every file name and tokenizer behind it, has no place for it."""
@@ -32,14 +35,19 @@ HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file, opened when needed."""
+    """A file, opened when needed.
+
+    Attributes:
+        column: Where the row names it, for messages.
+    """
 
     path: Path
+    column: str
 
     @property
     def name(self) -> str:
         """For messages."""
-        return str(self.path)
+        return f"image {shown(str(self.path))}"
 
     def open(self) -> BinaryIO:
         """The file's bytes.
@@ -49,10 +57,10 @@ class ImageFile:
         """
         try:
             if not os.path.isfile(self.path):  # a pipe or device would block or never end
-                raise ImageError(f"image {self.path} cannot be opened: there is no such file")
+                raise ImageError(f"{self.name} cannot be opened: there is no such file", self.column)
             return self.path.open("rb")
         except OSError as error:
-            raise ImageError(f"image {self.path} cannot be opened: {error.strerror or error}") from error
+            raise ImageError(f"{self.name} cannot be opened: {error.strerror or error}", self.column) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +68,16 @@ class ImageBytes:
     """The bytes of an image file, from the row itself.
 
     Attributes:
-        name: For messages.
+        column: Where the row holds it, for messages.
     """
 
     data: bytes
-    name: str
+    column: str
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return "the image"
 
     def open(self) -> BinaryIO:
         """The bytes."""
@@ -93,30 +106,35 @@ def _encoded_image(value: object, folder: Path, name: str) -> EncodedImage:
     if isinstance(value, dict) and {"bytes", "path"} >= set(value):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes):
-        return ImageBytes(value, f"in column {name!r}")
+        return ImageBytes(value, name)
     if not isinstance(value, str):
         raise ColumnError(
             f"expected an image (a path, base64, bytes or {{bytes, path}}), got {type(value).__name__}", name
         )
     if (data := _from_base64(value, name)) is not None:
-        return ImageBytes(data, f"in column {name!r}")
-    return ImageFile(image_path(folder, value))
+        return ImageBytes(data, name)
+    return image_file(folder, value, column=name)
 
 
 def _from_base64(text: str, name: str) -> bytes | None:
     """The bytes of base64 text, None where the text is a path."""
     uri = DATA_URI.match(text)
-    if not uri and not (len(text) >= BASE64_LEAST and text.startswith(BASE64_STARTS)):
+    if not uri and len(text) <= PATH_MOST and not (len(text) >= BASE64_LEAST and text.startswith(BASE64_STARTS)):
         return None
     try:
         return base64.b64decode("".join(text[uri.end() if uri else 0 :].split()), validate=True)
-    except binascii.Error as error:
-        if uri:
-            raise ColumnError(f"the data: URI is not valid base64: {error}", name) from error
-        return None
+    except (binascii.Error, ValueError) as error:  # ValueError: signs beyond ASCII
+        if not uri and len(text) <= PATH_MOST and "." in text:
+            return None
+        raise ImageError(f"{shown(text)!r} of {len(text)} characters is not valid base64: {error}", name) from error
 
 
-def image_path(folder: Path, name: str) -> Path:
+def shown(text: str) -> str:
+    """A text as messages have it: a long one without its middle."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}…{text[-SHOWN // 2 :]}"
+
+
+def image_file(folder: Path, name: str, *, column: str) -> ImageFile:
     """The file that a row names, which must lie in the data set's folder, links followed.
 
     Raises:
@@ -124,7 +142,7 @@ def image_path(folder: Path, name: str) -> Path:
     """
     if URL.match(name):
         raise ImageError(
-            f"image {name[:200]!r} is a URL; nothing is fetched: download it into {folder} and name the file"
+            f"image {shown(name)!r} is a URL; nothing is fetched: download it into {folder} and name the file", column
         )
     normal = posixpath.normpath(name.replace("\\", "/"))
     if (
@@ -134,13 +152,17 @@ def image_path(folder: Path, name: str) -> Path:
         or normal.startswith("/")
         or normal.split("/")[0] == ".."
     ):
-        raise ImageError(f"image path {name[:200]!r} does not lie in {folder}; name a file inside it, relative to it")
+        raise ImageError(
+            f"image path {shown(name)!r} does not lie in {folder}; name a file inside it, relative to it", column
+        )
     path = os.path.join(folder, normal)
     parent, base = os.path.split(path)
     real = os.path.realpath(path) if os.path.islink(path) else os.path.join(_real(parent), base)
     if not real.startswith(os.path.join(_real(str(folder)), "")):
-        raise ImageError(f"image path {name!r} is a link to {real}, outside {folder}; put the file itself there")
-    return Path(path)
+        raise ImageError(
+            f"image path {shown(name)!r} is a link to {real}, outside {folder}; put the file itself there", column
+        )
+    return ImageFile(Path(path), column)
 
 
 @lru_cache(maxsize=1024)

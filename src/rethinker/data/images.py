@@ -6,7 +6,6 @@ is left out: that belongs to its processor. Only what no processor can take is m
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,9 +13,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as Pillow
+from PIL.TiffImagePlugin import BITSPERSAMPLE, SAMPLEFORMAT, TiffImageFile
 
 from rethinker.data.encoded import EncodedImage
-from rethinker.errors import DataError
+from rethinker.errors import DataError, ImageError
 from rethinker.types import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -29,6 +29,9 @@ channels first, and Qwen's round a side below half a patch to nothing."""
 MAX_ASPECT = 200
 """Qwen's processors raise above this ratio of the sides (transformers, `smart_resize`)."""
 
+BY_TEXTS = "MAX_TEXT"
+"""Pillow's bounds on what a PNG carries beside its pixels, 1 MB each and 64 MB in all, as its errors name them."""
+
 TURNS = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
     3: Pillow.Transpose.ROTATE_180,
@@ -40,8 +43,7 @@ TURNS = {
 }
 """How an image of each EXIF orientation is set upright; from 5 on height and width change places."""
 
-# Pillow's own bound on the area is replaced by ours. A filter set around each call would not be safe in threads.
-warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+Pillow.MAX_IMAGE_PIXELS = None  # ours takes its place, and is judged from the header too
 
 
 def load_image(encoded: EncodedImage, *, max_pixels: int) -> Image:
@@ -77,36 +79,43 @@ def image_size(encoded: EncodedImage, *, max_pixels: int) -> tuple[int, int]:
 @contextmanager
 def _opened(encoded: EncodedImage, max_pixels: int) -> Iterator[Pillow.Image]:
     """The picture with its header read and judged; whatever goes wrong with it inside is the row's fault."""
-    name = encoded.name
     try:
         with encoded.open() as file, Pillow.open(file, formats=FORMATS) as picture:
-            _judge(picture, max_pixels, name)
+            _judge(picture, max_pixels, encoded)
             yield picture
     except DataError:
         raise
-    except Pillow.DecompressionBombError as error:
-        raise DataError(f"image {name} is too large to decode: {error}") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"image {name} is in no format that is read ({', '.join(FORMATS)}){_hint(encoded)}") from error
+        raise ImageError(
+            f"{encoded.name} is in no format that is read ({', '.join(FORMATS)}){_hint(encoded)}", encoded.column
+        ) from error
     except Exception as error:
         # Damaged bytes make Pillow's many decoders raise nearly anything; whatever it is, the row is at fault.
-        raise DataError(f"image {name} is damaged or truncated: {error}") from error
+        fault = (
+            "has texts or a colour profile too large to unpack" if BY_TEXTS in str(error) else "is damaged or truncated"
+        )
+        raise ImageError(f"{encoded.name} {fault}: {error}", encoded.column) from error
 
 
-def _judge(picture: Pillow.Image, max_pixels: int, name: str) -> None:
+def _judge(picture: Pillow.Image, max_pixels: int, encoded: EncodedImage) -> None:
     width, height = picture.size
     if width * height > max_pixels:
-        raise DataError(
-            f"image {name} has {width} x {height} pixels, more than the {max_pixels} allowed; "
-            "shrink it or raise data.max_image_pixels"
-        )
-    if max(picture.size) > MAX_ASPECT * min(picture.size):
-        raise DataError(
-            f"image {name} has {width} x {height} pixels; sides that differ more than {MAX_ASPECT}-fold are more than "
-            "processors take: crop it"
-        )
-    if picture.mode == "F":
-        raise DataError(f"image {name} has floating-point pixels of unknown range; save it with 8 bits a channel")
+        fault = f"more than the {max_pixels} allowed; shrink it or raise data.max_image_pixels"
+    elif max(picture.size) > MAX_ASPECT * min(picture.size):
+        fault = f"sides that differ more than {MAX_ASPECT}-fold, which is more than processors take: crop it"
+    elif picture.mode == "F" or (picture.mode.startswith("I") and not _of_16_bits(picture)):
+        fault = f"of a range that nothing tells (mode {picture.mode}); save it with 8 bits a channel"
+    else:
+        return
+    raise ImageError(f"{encoded.name} has {width} x {height} pixels, {fault}", encoded.column)
+
+
+def _of_16_bits(picture: Pillow.Image) -> bool:
+    """Whether integers are 0 to 65535: in PNG they are; TIFF knows 12 bits, 32 and signed ones too."""
+    if not isinstance(picture, TiffImageFile):
+        return True
+    tags = picture.tag_v2
+    return tags.get(BITSPERSAMPLE) == (16,) and tags.get(SAMPLEFORMAT, (1,)) == (1,)
 
 
 def _hint(encoded: EncodedImage) -> str:

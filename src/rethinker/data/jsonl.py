@@ -15,7 +15,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from rethinker.data.columns import USUAL, Columns, text
+from rethinker.data.columns import USUAL, Columns, pick, text
 from rethinker.data.repeats import Repeats
 from rethinker.data.rows import Row, RowSource
 from rethinker.errors import ColumnError, DataError, DatasetError
@@ -44,15 +44,18 @@ class JsonlSource(RowSource):
             columns: Where a row holds what.
 
         Raises:
-            DatasetError: the file is missing, unreadable or has no rows.
+            DatasetError: the file is missing, unreadable or has no rows, or none of them has a column that is needed or
+                named.
         """
         super().__init__(max_pixels=max_pixels)
         self._path = path
         self._images = images or path.parent
         self._columns = columns
+        self._reads = columns.names
         self._offsets = array("q")
         self._lines = array("q")
         self._repeats = Repeats()
+        self._present: dict[str, None] = {}
         try:
             self._scan()
         except OSError as error:
@@ -61,9 +64,16 @@ class JsonlSource(RowSource):
             ) from error
         if not self._offsets:
             raise DatasetError(f"data file {path} is empty; it needs one JSON object a line")
+        if self._present:
+            columns.check(self._present, path)
 
     def __len__(self) -> int:
         return len(self._offsets)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Where a row may hold what."""
+        return self._reads
 
     def where(self, index: int) -> str:
         """File and line."""
@@ -86,13 +96,12 @@ class JsonlSource(RowSource):
         fields = self._fields(index)
         name, first = self._id(index, fields), self._repeats.first(index)
         if first is not None:
-            raise ColumnError(
-                f"{name!r} stands on line {self._lines[first]} already; ids must be unique", self._columns.id[0]
-            )
+            column, _ = pick(fields, self._columns.id)
+            raise ColumnError(f"{name!r} stands on line {self._lines[first]} already; ids must be unique", column)
         return self._columns.row(fields, id=name, folder=self._images, source=self._path.name)
 
     def _scan(self) -> None:
-        """Note where rows begin and which repeat an earlier id."""
+        """Note where rows begin, which repeat an earlier id, and which columns there are."""
         with self._path.open("rb") as file:
             for number in itertools.count(1):
                 offset = file.tell()
@@ -102,15 +111,18 @@ class JsonlSource(RowSource):
                 if line.strip():
                     self._offsets.append(offset)
                     self._lines.append(number)
-                    self._note_id(line)
+                    self._note(line)
                 while line and not line.endswith(b"\n"):  # the rest of a line that is too long
                     line = file.readline(MAX_LINE_BYTES)
         self._repeats.seal()
 
-    def _note_id(self, line: bytes) -> None:
+    def _note(self, line: bytes) -> None:
         index = len(self._offsets) - 1
         with contextlib.suppress(DataError):  # reported when the row is asked for
-            self._repeats.note(index, self._id(index, _parse(line)))
+            fields = _parse(line)
+            # the first row's in full, for a message; of later rows what is looked at, for memory
+            self._present |= dict.fromkeys(name for name in fields if not self._present or name in self._reads)
+            self._repeats.note(index, self._id(index, fields))
 
     def _fields(self, index: int) -> dict[str, Any]:
         with self._path.open("rb") as file:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinker.data.columns import filled
-from rethinker.data.encoded import ImageFile, image_path
+from rethinker.data.encoded import image_file
 from rethinker.data.rows import Row, RowSource, make_row
 from rethinker.errors import ColumnError, DataError, DatasetError
 
@@ -47,6 +47,11 @@ class LogicVistaSource(RowSource):
         """The row's key in the file."""
         return self._ids[index]
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """What LogicVista's rows hold for us."""
+        return frozenset(("question", "answer", "imagename", "skill"))
+
     def where(self, index: int) -> str:
         """File and key."""
         return f"{self._path}, row {self._ids[index]}"
@@ -66,7 +71,7 @@ class LogicVistaSource(RowSource):
             raise ColumnError(f'expected an option\'s letter, or several as "A, C", got {answer!r}', "answer")
         return make_row(
             id=name,
-            images=(ImageFile(image_path(self._path.parent / "images", image)),),
+            images=(image_file(self._path.parent / "images", image, column="imagename"),),
             question=question,
             answer=answer,
             verifier="list" if "," in answer else "choice",
@@ -87,7 +92,10 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not usable JSON: {error}") from error
     if not isinstance(rows, dict) or not rows:
-        raise DatasetError(f"{path} must hold a JSON object from id to row with at least one row")
+        raise DatasetError(
+            f"{path} must hold a JSON object from id to row with at least one row, as LogicVista's does; a list of "
+            "rows is written as JSON lines (.jsonl), one row a line"
+        )
     return rows
 
 

@@ -88,6 +88,26 @@ class Joined(ProblemSource):
         return self._sources[place], index - self._starts[place]
 
 
+class PrefixedStream(Stream):
+    """Another stream, with `<prefix>/` before its problems' ids."""
+
+    def __init__(self, stream: Stream, prefix: str) -> None:
+        self._stream = stream
+        self._prefix = prefix
+
+    def take(self, n: int) -> list[Problem]:
+        """The next `n` problems."""
+        return [replace(problem, id=f"{self._prefix}/{problem.id}") for problem in self._stream.take(n)]
+
+    def state_dict(self) -> State:
+        """The other stream's."""
+        return self._stream.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        """Go to where the other stream was."""
+        self._stream.load_state_dict(state)
+
+
 class Prefixed(ProblemSource):
     """Another source, with `<prefix>/` before its ids."""
 

@@ -19,10 +19,11 @@ from functools import partial
 import numpy as np
 
 from rethinker.data.hashing import near_pairs, perceptual_hash
+from rethinker.data.images import load_image
+from rethinker.data.marks import MARK
 from rethinker.data.parallel import in_order
+from rethinker.data.rows import RowSource
 from rethinker.errors import DataError
-from rethinker.interfaces import ProblemSource
-from rethinker.types import Problem
 
 DISTANCE = 6
 """Bits in which hashes of one picture may differ. Of 107,880 pairs of real pictures, 0 different ones are within 6 and
@@ -31,7 +32,6 @@ DISTANCE = 6
 LEAST_WORDS = 8
 """A shorter question about a picture is not compared."""
 
-_MARK = re.compile(r"<image\d*>")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[-+*/=<>^√∠≤≥≠±]")
 
 
@@ -65,14 +65,14 @@ class Fingerprints:
 
     Attributes:
         rows: Number of rows.
-        unreadable: Indices of rows that can be no problem, and were not compared.
+        unreadable: Rows whose question or images cannot be had, with the reason; they were not compared.
         pixels: Digest of a picture's pixels → rows that have it.
         hashes: Perceptual hash of each picture that has one, with `owners`, its row.
         questions: Digest of a question's words → rows that ask it.
     """
 
     rows: int
-    unreadable: tuple[int, ...]
+    unreadable: dict[int, str]
     pixels: dict[str, list[int]]
     hashes: np.ndarray
     owners: np.ndarray
@@ -88,20 +88,20 @@ class _Print:
     question: str | None
 
 
-def fingerprints(source: ProblemSource, *, workers: int, advance: Callable[[], object] = lambda: None) -> Fingerprints:
+def fingerprints(source: RowSource, *, workers: int, advance: Callable[[], object] = lambda: None) -> Fingerprints:
     """Read every row and keep what is compared.
 
     Args:
         workers: Threads that decode and hash.
         advance: Called after each row.
     """
-    unreadable: list[int] = []
+    unreadable: dict[int, str] = {}
     pixels, questions = defaultdict(list), defaultdict(list)
     hashes: list[tuple[int, int]] = []
     for row, found in enumerate(in_order(partial(_print, source), range(len(source)), workers=workers)):
         advance()
-        if found is None:
-            unreadable.append(row)
+        if isinstance(found, str):
+            unreadable[row] = found
             continue
         hashes += [(value, row) for value in found.hashes]
         for digest in found.pixels:
@@ -110,7 +110,7 @@ def fingerprints(source: ProblemSource, *, workers: int, advance: Callable[[], o
             questions[found.question].append(row)
     return Fingerprints(
         rows=len(source),
-        unreadable=tuple(unreadable),
+        unreadable=unreadable,
         pixels=dict(pixels),
         hashes=np.array([value for value, _ in hashes], dtype=np.uint64),
         owners=np.array([row for _, row in hashes], dtype=np.int64),
@@ -131,7 +131,7 @@ def overlaps(ours: Fingerprints, theirs: Fingerprints, *, distance: int = DISTAN
 
 def normalised(question: str) -> str:
     """The words, numbers and signs of a question's stem, without marks, typography and the options listed after it."""
-    stem = _MARK.sub(" ", question).partition("(A)")[0]
+    stem = MARK.sub(" ", question).partition("(A)")[0]
     return " ".join(_WORD.findall(unicodedata.normalize("NFKC", stem).casefold()))
 
 
@@ -149,24 +149,25 @@ def _near(ours: Fingerprints, theirs: Fingerprints, distance: int) -> Iterator[O
         yield Overlap(row=int(ours.owners[left]), other=int(theirs.owners[right]), kind=Kind.NEAR_IMAGE, bits=bits)
 
 
-def _print(source: ProblemSource, index: int) -> _Print | None:
-    """One row's fingerprint; None where it can be no problem."""
+def _print(source: RowSource, index: int) -> _Print | str:
+    """One row's fingerprint, or why it has none; whether it can be a problem does not matter."""
     try:
-        problem = source[index]
-    except DataError:
-        return None  # counted, and listed by `rethinker data check`
-    hashes = [perceptual_hash(image) for image in problem.images]
+        row = source.row(index)
+        images = [load_image(image, max_pixels=source.max_pixels) for image in row.images]
+    except DataError as error:
+        return f"{source.where(index)}: {error}"
+    hashes = [perceptual_hash(image) for image in images]
     return _Print(
-        pixels=tuple(dict.fromkeys(image.id for image in problem.images)),
+        pixels=tuple(dict.fromkeys(image.id for image in images)),
         hashes=tuple(value for value in hashes if value is not None),
-        question=_question(problem),
+        question=_question(row.question, pictured=bool(images)),
     )
 
 
-def _question(problem: Problem) -> str | None:
+def _question(question: str, *, pictured: bool) -> str | None:
     """Digest of what is asked; None where that says too little."""
-    words = normalised(problem.question)
-    if not words or (problem.images and words.count(" ") + 1 < LEAST_WORDS):
+    words = normalised(question)
+    if not words or (pictured and words.count(" ") + 1 < LEAST_WORDS):
         return None
     return hashlib.blake2b(words.encode(), digest_size=16).hexdigest()
 

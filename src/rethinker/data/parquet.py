@@ -6,7 +6,6 @@ themselves; a data frame would hold every image of a file.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,14 +48,17 @@ class ParquetSource(RowSource):
                 there are no rows.
         """
         super().__init__(max_pixels=max_pixels)
-        self._groups = RowGroups(files, columns.names, memory_bytes=row_group_bytes)
-        self._images = images or files[0].parent
         self._columns = columns
+        self._reads = columns.names
+        self._groups = RowGroups(files, self._reads, memory_bytes=row_group_bytes)
+        self._images = images or files[0].parent
         for place, file in enumerate(files):
-            _check_schema(file, self._groups.names(place), columns)
+            columns.check(self._groups.names(place), file)
         if not len(self._groups):
             raise DatasetError(f"{', '.join(map(str, files))}: no rows")
-        self._ids = self._read_ids()
+        present = {name for place in range(len(files)) for name in self._groups.names(place)}
+        self._id_column = next((name for name in columns.id if name in present), "")
+        self._ids = self._groups.column(self._id_column, pa.string()) if self._id_column else None
         self._repeats = Repeats()
         for index in range(len(self)):
             self._repeats.note(index, self.id(index))
@@ -69,6 +71,11 @@ class ParquetSource(RowSource):
     def files(self) -> tuple[Path, ...]:
         """The shards."""
         return self._groups.files
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Where a row may hold what."""
+        return self._reads
 
     def where(self, index: int) -> str:
         """File and row, counted from 0."""
@@ -90,7 +97,7 @@ class ParquetSource(RowSource):
         first = self._repeats.first(index)
         if first is not None:
             raise ColumnError(
-                f"{self.id(index)!r} stands in {self.where(first)} already; ids must be unique", self._columns.id[0]
+                f"{self.id(index)!r} stands in {self.where(first)} already; ids must be unique", self._id_column
             )
         return self._columns.row(
             self._groups.fields(index),
@@ -106,11 +113,6 @@ class ParquetSource(RowSource):
             DatasetError: it holds something else than numbers.
         """
         return list(self._groups.column(column, pa.float64()).to_pylist())
-
-    def _read_ids(self) -> pa.ChunkedArray | None:
-        present = {name for place in range(len(self._groups.files)) for name in self._groups.names(place)}
-        name = next((name for name in self._columns.id if name in present), None)
-        return self._groups.column(name, pa.string()) if name is not None else None
 
 
 def shards(path: Path, *, split: str = "") -> list[Path]:
@@ -144,14 +146,3 @@ def _split(file: Path) -> str:
     """The split that a shard's name, or a folder above it, begins with; empty where none does."""
     words = [re.split(r"[-_.]", part)[0] for part in reversed(file.parts)]
     return next((word for word in words if word in SPLITS), "")
-
-
-def _check_schema(file: Path, present: Sequence[str], columns: Columns) -> None:
-    for field in dataclasses.fields(Columns):
-        names: tuple[str, ...] = getattr(columns, field.name)
-        asked_for = field.name in ("question", "answer") or names != getattr(USUAL, field.name)
-        if asked_for and not set(names) & set(present):
-            raise DatasetError(
-                f"{file}: no column {' or '.join(map(repr, names))}, expected to hold the {field.name}; it has "
-                f"{', '.join(present)}: name the right one in data.columns.{field.name}"
-            )

@@ -1,4 +1,4 @@
-"""From a row's raw values to a `Row`, a problem before its images are decoded: marks, boxed answers, options, verifier.
+"""From a row's raw values to a `Row`, a problem before its images are decoded: boxed answers, options, verifier.
 
 Shared by the readers. It knows no file format.
 """
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from rethinker.data.encoded import EncodedImage
 from rethinker.data.images import image_size, load_image
+from rethinker.data.marks import place_images
 from rethinker.errors import DataError
 from rethinker.interfaces import ProblemSource
-from rethinker.types import IMAGE_MARK, Outline, Problem
+from rethinker.types import Outline, Problem
 
 NUMBER = re.compile(r"[-+−]?(\d{1,3}(,\d{3})+|\d+|(?=\.\d))(\.\d*)?([eE][-+]?\d+)?%?")
 LATEX = re.compile(r"[\\^_{}$]|\d\s*/\s*\d")
@@ -25,7 +26,12 @@ OPTION_LINE = re.compile(r"^\s*\(?([A-Z])[.):]", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A problem whose images are still encoded; attributes as in `Problem`."""
+    """A problem whose images are still encoded; attributes as in `Problem`, but for marks as the file has them.
+
+    Attributes:
+        question_column: Where the file has the question.
+        answer_column: Where it has the answer.
+    """
 
     id: str
     images: tuple[EncodedImage, ...]
@@ -35,6 +41,8 @@ class Row:
     choices: tuple[str, ...] = ()
     category: str = ""
     source: str = ""
+    question_column: str = "question"
+    answer_column: str = "answer"
 
     def outline(self, *, max_pixels: int) -> Outline:
         """Read the images' headers.
@@ -42,8 +50,9 @@ class Row:
         Raises:
             DataError: an image cannot be used, as far as its header shows it, or marks and images disagree.
         """
-        sizes = tuple(image_size(image, max_pixels=max_pixels) for image in self.images)
-        return Outline(id=self.id, question=self.question, image_sizes=sizes)
+        question, images = place_images(self.question, self.images, column=self.question_column)
+        sizes = tuple(image_size(image, max_pixels=max_pixels) for image in images)
+        return Outline(id=self.id, question=question, image_sizes=sizes)
 
     def problem(self, *, max_pixels: int) -> Problem:
         """Decode the images.
@@ -51,10 +60,11 @@ class Row:
         Raises:
             DataError: an image cannot be used, or marks and images disagree.
         """
+        question, images = place_images(self.question, self.images, column=self.question_column)
         return Problem(
             id=self.id,
-            images=tuple(load_image(image, max_pixels=max_pixels) for image in self.images),
-            question=self.question,
+            images=tuple(load_image(image, max_pixels=max_pixels) for image in images),
+            question=question,
             answer=self.answer,
             verifier=self.verifier,
             choices=self.choices,
@@ -72,6 +82,11 @@ class RowSource(ProblemSource):
 
     def __init__(self, *, max_pixels: int) -> None:
         self.max_pixels = max_pixels
+
+    @property
+    @abstractmethod
+    def reads(self) -> frozenset[str]:
+        """The columns that it looks at."""
 
     @abstractmethod
     def where(self, index: int) -> str:
@@ -118,8 +133,10 @@ def make_row(
     choices: tuple[str, ...] = (),
     category: str = "",
     source: str = "",
+    question_column: str = "question",
+    answer_column: str = "answer",
 ) -> Row:
-    """Repair the marks, unwrap the answer, infer verifier and options where they are not given."""
+    """Unwrap the answer, infer verifier and options where they are not given."""
     answer = unbox(answer)
     verifier = verifier or infer_verifier(answer, question=question, choices=choices)
     if verifier == "choice" and not choices:
@@ -128,18 +145,15 @@ def make_row(
     return Row(
         id=id,
         images=images,
-        question=mark_images(question, len(images)),
+        question=question,
         answer=answer,
         verifier=verifier,
         choices=choices,
         category=category,
         source=source,
+        question_column=question_column,
+        answer_column=answer_column,
     )
-
-
-def mark_images(question: str, images: int) -> str:
-    """Put one `<image>` mark per image first where the question has none."""
-    return question if IMAGE_MARK in question else IMAGE_MARK * images + question
 
 
 def list_options(choices: Sequence[str]) -> str:

@@ -9,12 +9,12 @@ from functools import partial
 
 import numpy as np
 
+from rethinker.data.marks import MARK
 from rethinker.data.parallel import in_order
 from rethinker.data.rows import Row, RowSource
 from rethinker.data.selection import numbers
 from rethinker.data.tables import Table
 from rethinker.errors import DataError
-from rethinker.types import IMAGE_MARK
 
 PASS_RATES = ("PassRate_7BBase", "PassRate_32BTrained", "pass_rate")
 """Columns that hold pass rates: ViRL39K's, and the one `rethinker data passrate` writes."""
@@ -87,7 +87,7 @@ def describe(
         quantiles={
             "image width": _quantiles(sizes[:, 1]),
             "image height": _quantiles(sizes[:, 0]),
-            "question length": _quantiles([len(row.question.replace(IMAGE_MARK, "")) for row in rows]),
+            "question length": _quantiles([len(MARK.sub("", row.question)) for row in rows]),
         },
         pass_rates={column: histogram(numbers(table, column)) for column in PASS_RATES if column in table.columns},
     )

@@ -162,7 +162,10 @@ class _Object(Table):
         with _reading(path):
             stored = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(stored, dict) or not stored:
-            raise DatasetError(f"{path} must hold a JSON object from id to row with at least one row")
+            raise DatasetError(
+                f"{path} must hold a JSON object from id to row with at least one row, as LogicVista's does; a list of "
+                "rows is written as JSON lines (.jsonl), one row a line"
+            )
         self._stored: dict[str, Any] = stored
         self.columns = tuple(dict.fromkeys(name for row in stored.values() for name in _object(row)))
 

@@ -1,8 +1,8 @@
 """How often a model answers each problem of a data set right: what the paper curated its subsets by.
 
 Every row's result is appended to a log and flushed to the disk before it counts as done, so that a run that was killed
-goes on where it was, and answers no answered question again. Samples are keyed by row id, so it goes on with the draws
-it would have made.
+goes on where it was, and answers no answered question again; what could not be asked is tried again, since its image
+may be there by now. Samples are keyed by row id, so it goes on with the draws it would have made.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Answered:
 class AnswerLog:
     """An append-only file of answered rows, one JSON object a line; the first line says under which settings.
 
-    Held by one process at a time. A last line that was cut off by a kill is dropped.
+    Held by one process at a time. A last line that was cut off by a kill is dropped; of a row's lines the last holds.
 
     Raises:
         DatasetError: it cannot be written, is in use, is damaged, or was begun under other settings.
@@ -105,9 +105,10 @@ class AnswerLog:
             return
         try:
             begun, *rows = [json.loads(line) for line in lines]
-            self._answered = {row["row"]: Answered(**row) for row in rows}
+            answered = [Answered(**row) for row in rows]
         except (ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"{self._path} is damaged: {error!r}; remove it to begin again") from error
+        self._answered = {row.row: row for row in answered if not row.reason}
         self._compare(begun, settings)
 
     def _compare(self, begun: dict[str, Any], settings: dict[str, Any]) -> None:

@@ -27,10 +27,12 @@ class Batch:
 
     Attributes:
         line: What the model reads.
+        lengths: Tokens of each response.
         stale: True for samples of an earlier policy version than the update's.
     """
 
     line: Line
+    lengths: Int[Tensor, " responses"]
     targets: Int[Tensor, " tokens"]
     behaviour: Float[Tensor, " tokens"]
     advantages: Float[Tensor, " tokens"]
@@ -38,6 +40,11 @@ class Batch:
     imitation: Float[Tensor, " tokens"]
     sampled: Bool[Tensor, " tokens"]
     stale: Bool[Tensor, " tokens"]
+
+    @property
+    def tokens(self) -> int:
+        """Those that pass the model."""
+        return self.line.input_ids.shape[1]
 
     @property
     def slots(self) -> int:
@@ -82,6 +89,7 @@ def _tokens(flat: Sequence[tuple[Experience, int]], device: torch.device, versio
         return torch.from_numpy(np.repeat(np.array(values, dtype=dtype), lengths)).to(device)
 
     return {
+        "lengths": torch.tensor(lengths, device=device),
         "targets": joined([e.rollout.token_ids for e, _ in flat]),
         "behaviour": joined([e.rollout.logprobs for e, _ in flat]),
         "advantages": spread([e.advantage for e, _ in flat], np.float32),

@@ -9,13 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
-from rethinker.algo.objectives import PolicyTerm, clipped_surrogate, imitation, k3, weighted_mean
+from rethinker.algo.objectives import (
+    PolicyTerm,
+    clipped_surrogate,
+    constant_total,
+    imitation,
+    k3,
+    sequence_log_ratio,
+    token_log_ratio,
+    weighted_mean,
+)
 from rethinker.allocator import keep_freed_memory
 from rethinker.errors import RethinkerError
 from rethinker.interfaces import Learner
@@ -33,13 +43,24 @@ from rethinker.types import Experience, Mean, Metrics, State, merge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """What is minimised: clip range, cap, and the coefficients c_k of imitation and KL (the policy's is 1)."""
+    """What is minimised: the surrogate, and the coefficients c_k of the other components (the policy's is 1).
 
+    Attributes:
+        ratio: Whether each token has a ratio of its own, or that of its response (GSPO).
+        dual_clip: c, above 1; infinite is off.
+        divisor: None divides every component by its Σ w; a number by so much for each response (Dr.GRPO).
+        entropy_coefficient: Of the mean entropy, which is a bonus: it is taken from the loss.
+    """
+
+    ratio: Literal["token", "sequence"] = "token"
     clip_low: float = 0.2
     clip_high: float = 0.35
+    dual_clip: float = math.inf
     ratio_cap: float = 2.0
+    divisor: int | None = None
     imitation_coefficient: float = 0.0
     kl_coefficient: float = 0.0
+    entropy_coefficient: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +83,15 @@ class Optimisation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Totals:
-    """Σ w of each component over the whole update."""
+class _Total:
+    """Of one component over the whole update: Σ w, and what Σ w ℓ is divided by."""
 
-    rl: float
-    imitation: float
+    weight: float
+    divisor: float
+
+    def logged(self, part: Tensor, weights: Tensor) -> Mean:
+        """One micro-batch's part of the component; the counts of all add up to 1."""
+        return Mean(sum=float(part.detach()), count=float(weights.sum()) / self.weight if self.weight else 0.0)
 
 
 _NOTHING: Metrics = {
@@ -134,27 +159,29 @@ class PolicyLearner(Learner):
         )
 
     def policy_synced(self, version: int) -> None:
-        """From now on `version` names the weights as they are, and forwards before the next step measure the gap."""
+        """From now on `version` names the weights as they are, and forwards before the next step measure the gap.
+
+        The last update's gradients are freed: what is generated now needs their room.
+        """
+        self._optimizer.zero_grad()
         self._policy_version = version
         self._fresh = True
 
     def update(self, chosen: Sequence[Experience]) -> Metrics:
         """One optimiser update on `chosen`; an experience that stands twice counts twice.
 
-        An empty choice, and an update whose loss or gradient is not finite, leave the weights as they are and are
-        counted in `policy/skipped`.
+        What weighs nothing does not pass the model. A choice of nothing else, and an update whose loss or gradient is
+        not finite, leave the weights as they are and are counted in `policy/skipped`.
 
         Raises:
             RethinkerError: too many updates in a row were not finite.
         """
         self.step += 1
-        totals = _Totals(
-            rl=sum(float(e.rl.sum(dtype=np.float64)) for e in chosen),
-            imitation=sum(float(e.imitation.sum(dtype=np.float64)) for e in chosen),
-        )
+        chosen = [e for e in chosen if e.rl.any() or e.imitation.any()]
+        totals = self._total([e.rl for e in chosen]), self._total([e.imitation for e in chosen])
         self.vlm.module.train()
         self._optimizer.zero_grad()
-        metrics = merge(_NOTHING, *(self._accumulate(micro, totals) for micro in self._split(chosen)))
+        metrics = merge(_NOTHING, *(self._accumulate(micro, *totals) for micro in self._split(chosen)))
         with self._stopwatch.within("optimiser"):
             norm = self._optimizer.clip(self.optimisation.grad_clip)
         metrics["policy/lr"] = Mean(sum=self._lr())
@@ -174,53 +201,70 @@ class PolicyLearner(Learner):
         with self._stopwatch.within("collate"):
             return collate(micro, self.vlm, policy_version=self._policy_version)
 
-    def _accumulate(self, micro: Sequence[Row], totals: _Totals) -> Metrics:
+    def _total(self, weights: Sequence[Float32[np.ndarray, " tokens"]]) -> _Total:
+        weight = sum(float(each.sum(dtype=np.float64)) for each in weights)
+        divisor = self.objective.divisor
+        return _Total(weight=weight, divisor=weight if divisor is None else constant_total(weights, divisor))
+
+    def _accumulate(self, micro: Sequence[Row], rl: _Total, copies: _Total) -> Metrics:
         """Forward and backward of one micro-batch."""
-        batch, tokens = self._collate(micro), sum(row.length for row in micro)
+        objective = self.objective
+        batch = self._collate(micro)
         with self._stopwatch.within("forward"):
-            self._stopwatch.count(tokens=tokens, slots=batch.slots, padding=batch.padding)
+            self._stopwatch.count(tokens=batch.tokens, slots=batch.slots, padding=batch.padding)
             if self._stopwatch.recording:
                 self._stopwatch.count(operations=sum(self.vlm.operations(row.prompt, row.lengths) for row in micro))
             logprobs, entropy = token_logprobs(self.vlm, batch)
         sampled = batch.sampled & (batch.rl != 0)
-        term = clipped_surrogate(
-            logprobs,
-            batch.behaviour,
-            batch.advantages,
-            clip_low=self.objective.clip_low,
-            clip_high=self.objective.clip_high,
-            sampled=sampled,
-            ratio_cap=self.objective.ratio_cap,
-            capped=batch.stale,
-        )
-        policy = weighted_mean(term.losses, batch.rl, total=totals.rl)
-        copied = weighted_mean(imitation(logprobs), batch.imitation, total=totals.imitation)
-        loss = policy + self.objective.imitation_coefficient * copied
-        metrics = _token_metrics(batch, term, entropy, sampled)
-        metrics["policy/loss"] = Mean(sum=float(policy.detach()) * totals.rl, count=float(batch.rl.sum()))
-        metrics["policy/imitation_loss"] = Mean(
-            sum=float(copied.detach()) * totals.imitation, count=float(batch.imitation.sum())
-        )
-        if self.objective.kl_coefficient:
-            with self._stopwatch.within("logprobs"):
-                self._stopwatch.count(tokens=tokens)
-                reference = self._reference_logprobs(batch)
-            divergence = k3(logprobs, reference, sampled=sampled)
-            kl = weighted_mean(divergence, batch.rl, total=totals.rl)
-            loss = loss + self.objective.kl_coefficient * kl
-            metrics["policy/kl"] = Mean(sum=float(kl.detach()) * totals.rl, count=float(batch.rl.sum()))
+        term = self._policy_term(batch, logprobs, sampled)
+        policy = weighted_mean(term.losses, batch.rl, total=rl.divisor)
+        copied = weighted_mean(imitation(logprobs), batch.imitation, total=copies.divisor)
+        loss = policy + objective.imitation_coefficient * copied
+        metrics = _token_metrics(batch, term, entropy.detach(), sampled)
+        metrics["policy/loss"] = rl.logged(policy, batch.rl)
+        metrics["policy/imitation_loss"] = copies.logged(copied, batch.imitation)
+        if objective.dual_clip < math.inf:
+            count = metrics["policy/clip_fraction"].count
+            metrics["policy/dual_clip_fraction"] = Mean(sum=float(term.dual_clipped.sum()), count=count)
+        if objective.entropy_coefficient:
+            loss = loss - objective.entropy_coefficient * weighted_mean(entropy, batch.rl, total=rl.divisor)
+        if objective.kl_coefficient:
+            divergence = k3(logprobs, self._reference_logprobs(batch), sampled=sampled)
+            kl = weighted_mean(divergence, batch.rl, total=rl.divisor)
+            loss = loss + objective.kl_coefficient * kl
+            metrics["policy/kl"] = rl.logged(kl, batch.rl)
         if loss.requires_grad:  # else nothing that is trained took part: text alone, where only vision is
             with self._stopwatch.within("backward"):
-                self._stopwatch.count(tokens=tokens)
+                self._stopwatch.count(tokens=batch.tokens)
                 loss.backward()
         if self._fresh:
             current = sampled & ~batch.stale
             self._gaps.append((logprobs.detach() - batch.behaviour)[current].abs())
         return metrics
 
+    def _policy_term(
+        self, batch: Batch, logprobs: Float[Tensor, " tokens"], sampled: Bool[Tensor, " tokens"]
+    ) -> PolicyTerm:
+        objective, old = self.objective, batch.behaviour
+        if objective.ratio == "sequence":
+            log_ratio = sequence_log_ratio(logprobs, old, sampled=sampled, lengths=batch.lengths)
+        else:
+            log_ratio = token_log_ratio(logprobs, old, sampled=sampled)
+        return clipped_surrogate(
+            log_ratio,
+            batch.advantages,
+            clip_low=objective.clip_low,
+            clip_high=objective.clip_high,
+            sampled=sampled,
+            ratio_cap=objective.ratio_cap,
+            capped=batch.stale,
+            dual_clip=objective.dual_clip,
+        )
+
     def _reference_logprobs(self, batch: Batch) -> Float[Tensor, " tokens"]:
         assert self.reference is not None
-        with torch.no_grad(), without_adapter(self.reference.module):
+        with self._stopwatch.within("logprobs"), torch.no_grad(), without_adapter(self.reference.module):
+            self._stopwatch.count(tokens=batch.tokens)
             return token_logprobs(self.reference, batch)[0]
 
     def _lr(self) -> float:
@@ -266,7 +310,7 @@ class PolicyLearner(Learner):
         with torch.no_grad():
             for micro in self._split(experiences):
                 batch = self._collate(micro)
-                self._stopwatch.count(tokens=sum(row.length for row in micro))
+                self._stopwatch.count(tokens=batch.tokens)
                 flat = token_logprobs(self.vlm, batch)[0].cpu().numpy()
                 inside = [e for row in micro for e in row.experiences]
                 cuts = np.cumsum([len(e.rollout.token_ids) for e in inside])[:-1]

@@ -30,10 +30,7 @@ Score = Callable[[Tensor, Tensor], Scored]
 
 
 def token_logprobs(vlm: VLM, batch: Batch) -> Scored:
-    """Log-probability of each response token and the entropy where it was predicted (nats, temperature 1).
-
-    The entropy carries no gradient.
-    """
+    """Log-probability of each response token and the entropy where it was predicted (nats, temperature 1)."""
     score: Score = partial(_score, vlm) if vlm.plain_scores else _picked
     line = batch.line
     if vlm.shares_prompts:
@@ -73,12 +70,16 @@ class _Picked(torch.autograd.Function):
         logprobs = torch.log_softmax(scores, dim=-1)
         probabilities = logprobs.exp()
         entropy = -torch.linalg.vecdot(probabilities, logprobs)
-        ctx.save_for_backward(probabilities, targets)
-        ctx.mark_non_differentiable(entropy)
+        ctx.save_for_backward(probabilities, targets, entropy)
+        ctx.set_materialize_grads(False)  # no second table where no entropy is in the loss
         return logprobs.gather(-1, targets[:, None])[:, 0], entropy
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, _entropy: Tensor) -> tuple[Tensor, None]:
-        probabilities, targets = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor, of_entropy: Tensor | None) -> tuple[Tensor, None]:
+        probabilities, targets, entropy = ctx.saved_tensors
         found = probabilities * -gradient[:, None]
-        return found.scatter_add_(-1, targets[:, None], gradient[:, None]), None
+        found.scatter_add_(-1, targets[:, None], gradient[:, None])
+        if of_entropy is not None:  # ∂H/∂z = −p (log p + H)
+            slopes = torch.xlogy(probabilities, probabilities).addcmul_(probabilities, entropy[:, None])
+            found.addcmul_(slopes, of_entropy[:, None], value=-1)
+        return found, None

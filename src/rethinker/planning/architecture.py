@@ -22,6 +22,9 @@ from rethinker.planning.shapes import Architecture, Parameters, Stack
 KNOWN = Path(__file__).parent.parent / "assets" / "architectures"
 """Config files of public models, `<owner>--<name>.json`."""
 
+_ATTENDING = {"full_attention", "sliding_attention"}
+"""Kinds of layers that see other tokens by an attention which can be chosen by name."""
+
 _USUAL_PATCHES_PER_TOKEN = 4
 """Where the config does not say: most projectors merge 2 × 2 patches."""
 
@@ -53,11 +56,16 @@ def measure(module: Any) -> Architecture:
     """The shape of a built model; nothing of it is read but names, sizes and what is trained.
 
     Raises:
-        ModelError: it is no transformer.
+        ModelError: it is no transformer, or one that cannot share prompts.
     """
     owners, text = part_of(module), module.config.get_text_config().to_dict()
     if "num_attention_heads" not in text:
         raise ModelError(f"{type(module).__name__} has no attention heads; only transformers can be planned")
+    if odd := _unshared(text):
+        raise ModelError(
+            f"{type(module).__name__} has {odd}, so it cannot share prompts: every response is a forward of its own, "
+            "and a plan counts shared ones; there is none for such a model yet"
+        )
     vision = module.config.to_dict().get("vision_config", {})
     sides, merge = vision.get("patch_size", 1), int(vision.get("spatial_merge_size", 0))
     patch = int(sides[0] if isinstance(sides, list | tuple) else sides)
@@ -71,6 +79,13 @@ def measure(module: Any) -> Architecture:
         pixels_per_patch=3 * int(vision.get("temporal_patch_size", 1)) * patch**2,
         parameters=_parameters(module, owners),
     )
+
+
+def _unshared(text: dict[str, Any]) -> str:
+    """What of the configuration tells that prompts cannot be shared (`models.sharing` tries it); empty if nothing."""
+    kinds = sorted(set(text.get("layer_types") or ()) - _ATTENDING)
+    caps = [name for name in ("attn_logit_softcapping", "final_logit_softcapping") if text.get(name)]
+    return ", ".join([*(f"{kind} layers" for kind in kinds), *caps])
 
 
 def _document(path: str) -> dict[str, Any]:

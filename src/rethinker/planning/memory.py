@@ -1,8 +1,8 @@
-"""Memory arithmetic: what is live at the peak of an update, and of a wave of generation, in bytes on one GPU.
+"""Memory arithmetic: what stays, and what is live at the peak of an update, in bytes on one GPU.
 
-Counted are tensors, as the learner and the engine of this package make them. Left out: what an allocator loses to
-fragments, kernels' own workspace and the CUDA context (together a gigabyte or two), and the processor's pixels before
-they reach the GPU. `tests/planning` compares it with measured peaks.
+Counted are tensors, as the learner of this package makes them. Left out: what an allocator loses to fragments, kernels'
+own workspace and the CUDA context (together a gigabyte or two), and the processor's pixels before they reach the GPU.
+`benchmarks/plan_memory.py` compares it with measured peaks.
 """
 
 from __future__ import annotations
@@ -18,37 +18,62 @@ CHUNK_SCORES = 16_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes by part. Updates and generation take turns, so the peak is what stays and the larger of the two."""
+    """Bytes by part. Updates and each kind of generation take turns: the peak is what stays and the largest of them.
+
+    Attributes:
+        stays: Held all the time.
+        moments: What is added at the peak of each, by its name.
+    """
 
     stays: Mapping[str, int]
-    update: Mapping[str, int]
-    generation: Mapping[str, int]
+    moments: Mapping[str, Mapping[str, int]]
+
+    @property
+    def largest(self) -> str:
+        """The moment of the peak."""
+        return max(self.moments, key=lambda moment: sum(self.moments[moment].values()))
 
     @property
     def peak(self) -> int:
         """Most bytes live at once."""
-        return sum(self.stays.values()) + max(sum(self.update.values()), sum(self.generation.values()))
+        return sum(self.stays.values()) + sum(self.moments[self.largest].values())
 
 
-def kept(model: Architecture, *, width: int, reference: bool, gpus: int = 1) -> dict[str, int]:
-    """Weights and AdamW's two moments, cut into `gpus` equal parts; adapters are float32.
+def kept(
+    model: Architecture,
+    *,
+    width: int,
+    masters: bool = True,
+    eight_bit: bool = False,
+    reference: bool = False,
+    gpus: int = 1,
+) -> dict[str, int]:
+    """Weights, their float32 masters and the optimiser's two moments, cut into `gpus` equal parts.
 
     Args:
-        width: Bytes of one weight.
+        width: Bytes of one weight; an adapter's are float32.
+        masters: Whether trained weights of less than float32 have a copy that is (`learner.master_weights`).
+        eight_bit: Whether moments take a byte each, and every 256 of them a scale.
         reference: Whether a frozen copy of the model is held beside it.
     """
     total = model.total
-    weights = (total.total - total.adapter) * width + total.adapter * FLOAT32
-    parts = {"weights": weights, "optimiser": 2 * _trained_bytes(model, width)}
+    base, stepped = total.total - total.adapter, _stepped(model, width, masters=masters)
+    parts = {"weights": base * width + total.adapter * FLOAT32}
+    if masters and width < FLOAT32 and total.trained > total.adapter:
+        parts["masters"] = (total.trained - total.adapter) * FLOAT32
+    parts["optimiser"] = 2 * (total.trained + total.trained * FLOAT32 // 256 if eight_bit else stepped)
     if reference:
-        parts["reference"] = (total.total - total.adapter) * width
+        parts["reference"] = base * width
     return {name: -(-size // gpus) for name, size in parts.items()}
 
 
 def of_update(
-    model: Architecture, batch: MicroBatch, *, width: int, checkpointed: bool, gpus: int = 1
+    model: Architecture, batch: MicroBatch, *, width: int, checkpointed: bool, masters: bool = True, gpus: int = 1
 ) -> dict[str, int]:
-    """What an update adds at its peak, which is in the backward pass of a micro-batch that is not the first."""
+    """What an update adds at its peak, which is in the backward pass of a micro-batch that is not the first.
+
+    Gradients are as wide as what the optimiser steps: those of half precision are freed layer by layer.
+    """
     language, tower = model.language, model.vision
     patches = batch.prompts * batch.image_tokens * model.patches_per_token if tower else 0
     held, block = _language_layer(language, batch, width)
@@ -62,37 +87,20 @@ def of_update(
     scores, head = _logits(model, batch, width)
     backward = inside + block + (language.weights * width // 4 if language.trained else 0)
     parts = {
-        "gradients": -(-_trained_bytes(model, width) // gpus),
+        "gradients": -(-_stepped(model, width, masters=masters) // gpus),
         "activations": whole + max(0, backward - max(scores, head)),
         "logits": max(scores, head),
     }
-    return parts | _gathered(model, width, gpus)
+    return parts | gathered(model, width, gpus)
 
 
-def of_generation(
-    model: Architecture, *, rows: int, prompts: int, prompt_tokens: int, response_tokens: int, width: int, gpus: int = 1
-) -> dict[str, int]:
-    """What a wave of generation adds at its peak: the cache, and the larger of reading prompts and of one step.
-
-    Args:
-        rows: Samples decoded together.
-        prompts: Distinct prompts among them, each cached once.
-    """
-    stack = model.language
-    places = prompts * prompt_tokens + rows * response_tokens
-    cache = 2 * stack.layers * places * stack.keys * width
-    reading = prompts * prompt_tokens * (3 * stack.inner + 4 * stack.width) * width
-    scores = 3 * rows * stack.heads * (prompt_tokens + response_tokens) * FLOAT32
-    parts = {"KV cache": cache, "activations": max(reading, scores), "logits": 4 * rows * model.vocabulary * FLOAT32}
-    return parts | _gathered(model, width, gpus)
-
-
-def _trained_bytes(model: Architecture, width: int) -> int:
+def _stepped(model: Architecture, width: int, *, masters: bool) -> int:
+    """Bytes of the weights that the optimiser steps."""
     total = model.total
-    return (total.trained - total.adapter) * width + total.adapter * FLOAT32
+    return (total.trained - total.adapter) * (FLOAT32 if masters else width) + total.adapter * FLOAT32
 
 
-def _gathered(model: Architecture, width: int, gpus: int) -> dict[str, int]:
+def gathered(model: Architecture, width: int, gpus: int) -> dict[str, int]:
     """Whole layers that a sharded model collects to compute with: the one at work and the next, and the embeddings."""
     if gpus == 1:
         return {}
@@ -103,7 +111,7 @@ def _gathered(model: Architecture, width: int, gpus: int) -> dict[str, int]:
 def _language_layer(stack: Stack, batch: MicroBatch, width: int) -> tuple[int, int]:
     """Bytes that one layer holds for its backward pass, and the most that this pass adds."""
     tokens = batch.tokens
-    shared_keys = 2 * batch.keys * stack.keys * width
+    shared_keys = 2 * batch.copied * stack.keys * width
     attention = (2 * stack.queries + 2 * stack.keys) * width + FLOAT32 * stack.heads
     held = tokens * (_norms_and_gate(stack, width) + _linear_inputs(stack, width) + attention) + shared_keys
     backward = max(tokens * (stack.width + 2 * stack.inner) * width, shared_keys + 2 * tokens * stack.queries * width)
@@ -139,15 +147,13 @@ def _linear_inputs(stack: Stack, width: int) -> int:
 def _ends(model: Architecture, batch: MicroBatch, patches: int, width: int) -> int:
     """Outside the layers: pixels, embeddings, the final norm, the states that are scored, and the mask."""
     tokens, language = batch.tokens, model.language
-    answered = batch.responses * batch.response_tokens
-    mask = answered * (batch.prompt_tokens + batch.response_tokens) * width
-    final = (FLOAT32 + 2 * width) * language.width * tokens + answered * language.width * width
+    mask = batch.copied * batch.response_tokens * width
+    final = (FLOAT32 + 2 * width) * language.width * tokens + batch.answered * language.width * width
     return patches * model.pixels_per_patch * FLOAT32 + tokens * language.width * width + final + mask
 
 
 def _logits(model: Architecture, batch: MicroBatch, width: int) -> tuple[int, int]:
     """Four tensors of scores while a chunk is scored; or its gradient beside that of the output layer."""
-    answered = batch.responses * batch.response_tokens
-    scores = FLOAT32 * model.vocabulary * min(answered, max(1, CHUNK_SCORES // model.vocabulary))
+    scores = FLOAT32 * model.vocabulary * min(batch.answered, max(1, CHUNK_SCORES // model.vocabulary))
     head = model.vocabulary * model.language.width * width if model.language.trained else 0
     return 4 * scores, scores + head

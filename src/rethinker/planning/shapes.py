@@ -92,6 +92,8 @@ class MicroBatch:
         prompts: Prompts, each standing once.
         responses: Responses of all prompts together.
         image_tokens: Of each prompt, tokens that stand for images.
+        tables: Whether attention is by tables, as on a CPU: each response then has a copy of its prompt's keys, and a
+            mask.
     """
 
     prompts: int
@@ -99,22 +101,26 @@ class MicroBatch:
     responses: int
     response_tokens: int
     image_tokens: int
+    tables: bool = False
 
     @property
     def tokens(self) -> int:
         """Tokens that pass the language model."""
-        return self.prompts * self.prompt_tokens + self.responses * self.response_tokens
+        return self.prompts * self.prompt_tokens + self.answered
 
     @property
-    def keys(self) -> int:
-        """Places in the table of keys that responses see: each has a copy of its prompt's before its own."""
-        return self.responses * (self.prompt_tokens + self.response_tokens)
+    def answered(self) -> int:
+        """Tokens of responses, whose scores are computed."""
+        return self.responses * self.response_tokens
+
+    @property
+    def copied(self) -> int:
+        """Places in the tables of keys: each response has a copy of its prompt's before its own."""
+        return self.responses * (self.prompt_tokens + self.response_tokens) if self.tables else 0
 
 
-def micro_batch(
-    *, prompt_tokens: int, response_tokens: int, image_tokens: int, group_size: int, shared: bool, budget: int
-) -> MicroBatch:
-    """The largest forward that the learner makes of full groups (see `learner.micro_batches`).
+def responses_together(*, prompt_tokens: int, response_tokens: int, group_size: int, shared: bool, budget: int) -> int:
+    """Responses of a group that pass with one copy of their prompt (see `learner.micro_batches`).
 
     Args:
         shared: Whether a group's prompt stands once or once per response.
@@ -123,11 +129,35 @@ def micro_batch(
     responses = group_size if shared else 1
     while responses > 1 and prompt_tokens + responses * response_tokens > budget:
         responses = -(-responses // 2)
-    prompts = max(1, budget // (prompt_tokens + responses * response_tokens))
-    return MicroBatch(
-        prompts=prompts,
-        prompt_tokens=prompt_tokens,
-        responses=prompts * responses,
-        response_tokens=response_tokens,
-        image_tokens=image_tokens,
-    )
+    return responses
+
+
+def fullest(
+    *, prompt_tokens: int, response_tokens: int, image_tokens: int, group_size: int, shared: bool, budget: int
+) -> list[MicroBatch]:
+    """The largest forwards that the learner may make: for each number of prompts, responses that fill the budget.
+
+    As long responses as there may be seldom fill it; somewhat shorter ones do. Only a response that is alone with its
+    prompt goes beyond it.
+
+    Args:
+        prompt_tokens: The longest prompt.
+        response_tokens: The longest response.
+        shared: Whether a group's prompt stands once or once per response.
+        budget: `learner.micro_batch_tokens`.
+    """
+    found = []
+    for prompts in range(1, max(1, budget // (prompt_tokens + 1)) + 1):
+        room = budget // prompts - prompt_tokens
+        responses = min(group_size if shared else 1, max(1, -(-room // response_tokens)))
+        length = response_tokens if prompts == responses == 1 else min(response_tokens, room // responses)
+        found.append(
+            MicroBatch(
+                prompts=prompts,
+                prompt_tokens=prompt_tokens,
+                responses=prompts * responses,
+                response_tokens=length,
+                image_tokens=image_tokens,
+            )
+        )
+    return found

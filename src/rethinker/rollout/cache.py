@@ -8,6 +8,7 @@ own. Taking rows in and out copies what stays; nothing else is copied, but the s
 from __future__ import annotations
 
 from typing import Any
+from weakref import proxy
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -68,7 +69,7 @@ class SiblingLayer(DynamicLayer):  # type: ignore[misc]
     def __init__(self, cache: SiblingCache) -> None:
         super().__init__()
         self.is_initialized: bool = True
-        self._cache = cache
+        self._cache = proxy(cache)  # in a circle it would be freed some time, and it is most of what the engine holds
         self.read: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:

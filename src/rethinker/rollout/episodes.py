@@ -109,6 +109,7 @@ class Episodes:
         metrics["tokens/generated"] = Mean(sum=sampled.tokens + looked)
         order = generator(self._seed, Purpose.SHUFFLE, step=number).permutation(len(extended.groups))
         shuffled = [self._credit(extended.groups[int(index)]) for index in order]
+        metrics |= _credit_metrics([experience for experiences in shuffled for experience in experiences])
         metrics["behaviour/recomputed"] = Mean(sum=0.0)
         if self._token_logprobs is not None:
             with self._stopwatch("logprobs"):
@@ -138,6 +139,16 @@ def _first_metrics(groups: Sequence[Group]) -> Metrics:
         "tokens/prompt": Mean(sum=sum(len(g.rollouts[0].prompt.token_ids) for g in groups), count=len(groups)),
         "tokens/response": Mean(sum=lengths, count=count),
         "tokens/truncated": Mean(sum=sum(rollout.finish_reason == "length" for rollout in rollouts), count=count),
+    }
+
+
+def _credit_metrics(experiences: Sequence[Experience]) -> Metrics:
+    """What became of long responses: cut and out of the loss, or with less reward."""
+    masked = sum(e.rollout.finish_reason == "length" and not e.rl.any() for e in experiences)
+    penalties = [e.penalty for e in experiences if e.penalty is not None]
+    return {
+        "tokens/masked": Mean(sum=masked, count=len(experiences)),
+        "reward/length_penalty": Mean(sum=sum(penalties), count=len(penalties)),
     }
 
 

@@ -130,7 +130,14 @@ PANELS = (
         "Current over old probability of the sampled tokens, and the share of them that the clip holds back.",
         (
             Axis((Series("policy/ratio_mean", "mean ratio", 0),), Scale.FREE, "ratio"),
-            Axis((Series("policy/clip_fraction", "clipped", 1),), Scale.SMALL_SHARE, "clipped"),
+            Axis(
+                (
+                    Series("policy/clip_fraction", "clipped", 1),
+                    Series("policy/dual_clip_fraction", "by the dual clip", 3),
+                ),
+                Scale.SMALL_SHARE,
+                "clipped",
+            ),
         ),
     ),
     Panel(
@@ -194,7 +201,8 @@ PANELS = (
     ),
     Panel(
         "Lengths",
-        "Tokens per sequence; below, responses cut at the limit and padding in the learner's batches.",
+        "Tokens per sequence; responses cut at the limit, those of them out of the loss, and padding in the learner's "
+        "batches; what length takes from the reward.",
         (
             Axis(
                 (Series("tokens/response", "response", 0), Series("tokens/prompt", "prompt", 5)),
@@ -202,9 +210,14 @@ PANELS = (
                 "tokens",
             ),
             Axis(
-                (Series("tokens/truncated", "truncated", 1), Series("tokens/padding", "padding", 4)),
+                (
+                    Series("tokens/truncated", "truncated", 1),
+                    Series("tokens/masked", "masked", 3),
+                    Series("tokens/padding", "padding", 4),
+                ),
                 Scale.SMALL_SHARE,
             ),
+            Axis((Series("reward/length_penalty", "penalty", 2),), Scale.FREE, "reward"),
         ),
     ),
     Panel(

@@ -96,6 +96,7 @@ class RolloutRecord:
             "extracted": rollout.verdict.extracted,
             "detail": rollout.verdict.detail,
             "first_answer": self._first_answer(rollout),
+            "length_penalty": experience.penalty,
             "advantage": float(experience.advantage),
             "forced_span": list(rethought.trigger_span) if rethought else None,
             "trigger": rethought.trigger if rethought else None,
