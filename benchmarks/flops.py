@@ -1,4 +1,4 @@
-"""The arithmetic of an update: what really ran, counted; what no learner can do without, reckoned; what a chip can do.
+"""The arithmetic of an update: what really ran, counted; what no learner can do without, reckoned.
 
 Counting sees every matrix product that torch dispatches, recomputation and padding of attention included, and nothing
 inside code that torch has compiled. The minimum counts each token's pass through the weights once forward and twice
@@ -17,20 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 FORWARD_AND_BACKWARD = 6
 """Operations per weight and token: two forward, two each for the gradients of inputs and weights."""
-
-CHIPS = {
-    "H100 PCIe": 756e12,
-    "H100 NVL": 835e12,
-    "H100": 989e12,
-    "H200": 989e12,
-    "A100": 312e12,
-}
-"""Dense bf16 operations a second, as the vendor states them, by a part of the device's name; the first that fits."""
-
-
-def chip_rate(name: str | None) -> float | None:
-    """The stated bf16 rate of a device, None where it is not known."""
-    return next((rate for part, rate in CHIPS.items() if name and part in name), None)
 
 
 def counted(work: Callable[[], object]) -> dict[str, int]:

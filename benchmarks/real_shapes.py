@@ -33,6 +33,7 @@ import flops
 import machine
 import reporting
 import shapes
+from rethinker.chips import chip_rate
 from turns import OutOfMemoryError, Trace, Worker, in_turn
 from work import Work, grids, prompt_length
 
@@ -146,7 +147,7 @@ def row(arm: str, run: Run, gpu: str | None, trl: Run | None) -> Row:
     work, seconds = run.work, _seconds(run.trace)
     passed = run.trace.steps[-1].passed_tokens
     operations = flops.total(arithmetic(arm, work, passed))
-    rate = flops.chip_rate(gpu) if work.device != "cpu" else None
+    rate = chip_rate(gpu) if work.device != "cpu" else None
     reach = f"{RATIO:g}×" + (f", {100 * TARGETS[work.model]:g} %" if work.model in TARGETS else "")
     return Row(
         model=work.model,

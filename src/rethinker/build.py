@@ -17,6 +17,7 @@ from rethinker.algorithm_config import AdvantageConfig
 from rethinker.build_data import Problems, build_problems, open_parts
 from rethinker.config import Config, SamplingConfig
 from rethinker.cores import usable_cores
+from rethinker.data.prefetch import Prepare
 from rethinker.data.quarantine import Quarantine
 from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
@@ -24,6 +25,7 @@ from rethinker.interfaces import AdvantageEstimator, Learner, Replay, RolloutEng
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
 from rethinker.models import adapters
 from rethinker.models.loading import load
+from rethinker.models.templates import Template
 from rethinker.models.vlm import VLM
 from rethinker.rewards.pool import VerifierPool
 from rethinker.rollout.episodes import Episodes
@@ -34,10 +36,12 @@ from rethinker.rollout.sync import LocalSync
 from rethinker.rollout.torch_engine import TorchEngine
 from rethinker.runs.checkpoints import Checkpoints
 from rethinker.runs.folder import RunFolder
+from rethinker.runs.profile import write_profile
 from rethinker.runs.rollouts import RolloutRecord
 from rethinker.runs.trackers import JsonlTracker, TensorBoardTracker, Trackers
-from rethinker.timing import Stopwatch
+from rethinker.timing import Recorder, Stopwatch
 from rethinker.train import Cadence, Parts
+from rethinker.types import Problem
 
 
 def build(config: Config, folder: RunFolder) -> Parts:
@@ -50,17 +54,18 @@ def build(config: Config, folder: RunFolder) -> Parts:
     checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoints.keep, config=config.model_dump(mode="json"))
     parts = open_parts(config.data)
     vlm = build_vlm(config)
+    recorder = _recorder(vlm.device) if config.profile else None
+    stopwatch = Stopwatch(("generate", "verify", "rethink", "logprobs", "update", "sync", "save"), recorder=recorder)
     problems = build_problems(
         config,
         parts,
         partial(vlm.prompt_length, template=config.prompt.kind),
-        prepare=partial(vlm.encode_ahead, template=config.prompt.kind),
+        prepare=_ahead(vlm, config.prompt.kind, stopwatch),
     )
-    engine = build_engine(config, vlm)
-    scorer = build_scorer(config)
-    stopwatch = Stopwatch(("generate", "verify", "rethink", "logprobs", "update", "sync", "save"))
+    engine = build_engine(config, vlm, stopwatch)
+    scorer = build_scorer(config, stopwatch)
     marker = Marker(config.evaluation.marker)
-    learner = _learner(config, vlm)
+    learner = _learner(config, vlm, stopwatch)
     return Parts(
         cadence=Cadence(
             steps=config.train.steps,
@@ -83,7 +88,31 @@ def build(config: Config, folder: RunFolder) -> Parts:
         record=RolloutRecord(folder.rollouts, keep_bytes=config.rollouts.keep, first_answer=marker.first_answer),
         stopwatch=stopwatch,
         write_model=vlm.save,
+        write_profile=partial(write_profile, folder.path, recorder, device=_chip(vlm.device)) if recorder else _nothing,
     )
+
+
+def _recorder(device: torch.device) -> Recorder:
+    """Of every stretch of the run."""
+    return Recorder(synchronise=torch.cuda.synchronize if device.type == "cuda" else _nothing)
+
+
+def _chip(device: torch.device) -> str | None:
+    """The GPU's name, None on the CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
+
+
+def _nothing() -> None: ...
+
+
+def _ahead(vlm: VLM, template: Template, stopwatch: Stopwatch) -> Prepare:
+    """What the threads that read do with a problem besides."""
+
+    def prepare(problem: Problem) -> None:
+        with stopwatch.apart("prompts"):
+            vlm.encode_ahead(problem, template=template)
+
+    return prepare
 
 
 def set_threads(threads: int) -> None:
@@ -142,13 +171,19 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def build_engine(config: Config, vlm: VLM) -> RolloutEngine:
+def build_engine(config: Config, vlm: VLM, stopwatch: Stopwatch | None = None) -> RolloutEngine:
     """The engine that samples from the model."""
     engine = config.engine
-    return TorchEngine(vlm, max_rows=engine.max_rows, cache_bytes=engine.cache_bytes, read_tokens=engine.read_tokens)
+    return TorchEngine(
+        vlm,
+        max_rows=engine.max_rows,
+        cache_bytes=engine.cache_bytes,
+        read_tokens=engine.read_tokens,
+        stopwatch=stopwatch,
+    )
 
 
-def build_scorer(config: Config) -> VerifierPool:
+def build_scorer(config: Config, stopwatch: Stopwatch | None = None) -> VerifierPool:
     """Start the verifier workers."""
     verifier = config.verifier
     return VerifierPool(
@@ -157,6 +192,7 @@ def build_scorer(config: Config) -> VerifierPool:
         memory_bytes=verifier.memory_bytes,
         function=verifier.function,
         threshold=verifier.threshold,
+        stopwatch=stopwatch,
     )
 
 
@@ -275,7 +311,7 @@ def _replay(config: Config) -> Replay:
             )
 
 
-def _learner(config: Config, vlm: VLM) -> PolicyLearner:
+def _learner(config: Config, vlm: VLM, stopwatch: Stopwatch) -> PolicyLearner:
     learner = config.learner
     reference, adapted = None, config.model.adapter.kind == "lora"
     if config.objective.kl_coefficient:
@@ -299,6 +335,7 @@ def _learner(config: Config, vlm: VLM) -> PolicyLearner:
             compile=learner.compile,
         ),
         reference=reference,
+        stopwatch=stopwatch,
     )
 
 

@@ -248,6 +248,8 @@ class Config(Section):
     """`auto` (CUDA when there is one), `cpu`, `cuda`, `cuda:1`, …"""
     threads: Natural = 0
     """CPU threads of torch; 0 takes every core this process may use."""
+    profile: bool = False
+    """Write where the time goes: `profile.html`, `profile.json`, `trace.json` in the run folder (docs/profile.md)."""
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = GymDataConfig()

@@ -61,6 +61,7 @@ class Parts:
     record: RolloutRecord
     stopwatch: Stopwatch
     write_model: Callable[[Path], None]
+    write_profile: Callable[[], None]
 
 
 class _Start(NamedTuple):
@@ -120,8 +121,10 @@ class Run:
                 done = self._step >= parts.cadence.steps
                 if episode.spent or done:
                     metrics |= self._publish() | self._validate(last=done)
-                self._log(batch, metrics, episode=episode.number, version=version)
+                with parts.stopwatch.within("record"):
+                    self._log(batch, metrics, episode=episode.number, version=version)
                 self._save_if_due(metrics, last=done)
+                parts.stopwatch.lap(self._step)
                 if done:
                     return self._finish()
                 self._stop_if_asked()
@@ -135,9 +138,9 @@ class Run:
             self._progress.phase("measuring the start")
             found = self.parts.held_out.evaluate(self.parts.test)
             self._before = _Start(found.problems, found.correct, found.second_looks.rethought)
-            self.parts.stopwatch.drain()
             self._stop_if_asked()
         self._progress.phase("training")
+        self.parts.stopwatch.start()
         self._step_began = time.monotonic()
 
     def _publish(self) -> Metrics:

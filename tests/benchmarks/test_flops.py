@@ -81,21 +81,6 @@ def test_what_is_recomputed_passes_once(update: tuple[dict[str, int], int, dict[
     assert passed.trained_tokens == update[1]
 
 
-@pytest.mark.parametrize(
-    ("name", "rate"),
-    [
-        ("NVIDIA H200", 989e12),
-        ("NVIDIA H100 80GB HBM3", 989e12),
-        ("NVIDIA H100 PCIe", 756e12),
-        ("NVIDIA A100-SXM4-80GB", 312e12),
-        ("NVIDIA GeForce RTX 4090", None),
-        (None, None),
-    ],
-)
-def test_a_chip_that_is_not_known_has_no_rate(name: str | None, rate: float | None) -> None:
-    assert flops.chip_rate(name) == rate
-
-
 @pytest.mark.parametrize(("model", "billions"), [("3B", 3.75), ("7B", 8.29)])
 def test_real_shapes_have_the_published_size(model: str, billions: float) -> None:
     module, _ = shapes.parts(model, device="meta", dtype="bfloat16")

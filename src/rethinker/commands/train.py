@@ -91,8 +91,9 @@ def _train(
             folder.write_config(to_yaml(config))  # now that it is known to work, and to fit what is resumed
             try:
                 return parts, run.train()
-            finally:  # a run that too many bad rows stopped says which they are
+            finally:  # a run that too many bad rows stopped says which they are, and any run where its time went
                 run.record_quarantine()
+                parts.write_profile()
     finally:
         parts.scorer.close()
 

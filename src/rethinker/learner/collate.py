@@ -42,6 +42,11 @@ class Batch:
     stale: Bool[Tensor, " tokens"]
 
     @property
+    def tokens(self) -> int:
+        """Those that pass the model."""
+        return self.line.input_ids.shape[1]
+
+    @property
     def slots(self) -> int:
         """Places in attention's tables; everything else runs without padding."""
         return self.line.layout.slots

@@ -37,6 +37,7 @@ from rethinker.learner.schedule import lr_at
 from rethinker.models.adapters import has_adapter, merged_weights, without_adapter
 from rethinker.models.compiling import compile_layers
 from rethinker.models.vlm import VLM
+from rethinker.timing import Stopwatch
 from rethinker.types import Experience, Mean, Metrics, State, merge
 
 
@@ -118,10 +119,17 @@ class PolicyLearner(Learner):
         optimisation: The optimiser and its batches.
         reference: Frozen starting policy, needed when the KL coefficient is not 0. With an adapter it may be `vlm`
             itself, which without its adapter is what it started as.
+        stopwatch: Told where the time goes.
     """
 
     def __init__(
-        self, vlm: VLM, *, objective: Objective, optimisation: Optimisation, reference: VLM | None = None
+        self,
+        vlm: VLM,
+        *,
+        objective: Objective,
+        optimisation: Optimisation,
+        reference: VLM | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         if objective.kl_coefficient and reference is None:
             raise ValueError(f"kl_coefficient={objective.kl_coefficient} needs a reference model")
@@ -135,6 +143,7 @@ class PolicyLearner(Learner):
         self.objective = objective
         self.optimisation = optimisation
         self.reference = reference
+        self._stopwatch = stopwatch or Stopwatch()
         self.step = 0
         self._policy_version = 0
         self._fresh = True
@@ -173,7 +182,8 @@ class PolicyLearner(Learner):
         self.vlm.module.train()
         self._optimizer.zero_grad()
         metrics = merge(_NOTHING, *(self._accumulate(micro, *totals) for micro in self._split(chosen)))
-        norm = self._optimizer.clip(self.optimisation.grad_clip)
+        with self._stopwatch.within("optimiser"):
+            norm = self._optimizer.clip(self.optimisation.grad_clip)
         metrics["policy/lr"] = Mean(sum=self._lr())
         metrics["policy/grad_norm"] = Mean(sum=norm)
         finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in _LOSSES if name in metrics)
@@ -182,7 +192,14 @@ class PolicyLearner(Learner):
 
     def _split(self, chosen: Sequence[Experience]) -> list[list[Row]]:
         settings = self.optimisation
-        return split(chosen, self.vlm, share_prompts=settings.share_prompts, token_budget=settings.micro_batch_tokens)
+        with self._stopwatch.within("collate"):
+            return split(
+                chosen, self.vlm, share_prompts=settings.share_prompts, token_budget=settings.micro_batch_tokens
+            )
+
+    def _collate(self, micro: Sequence[Row]) -> Batch:
+        with self._stopwatch.within("collate"):
+            return collate(micro, self.vlm, policy_version=self._policy_version)
 
     def _total(self, weights: Sequence[Float32[np.ndarray, " tokens"]]) -> _Total:
         weight = sum(float(each.sum(dtype=np.float64)) for each in weights)
@@ -192,8 +209,12 @@ class PolicyLearner(Learner):
     def _accumulate(self, micro: Sequence[Row], rl: _Total, copies: _Total) -> Metrics:
         """Forward and backward of one micro-batch."""
         objective = self.objective
-        batch = collate(micro, self.vlm, policy_version=self._policy_version)
-        logprobs, entropy = token_logprobs(self.vlm, batch)
+        batch = self._collate(micro)
+        with self._stopwatch.within("forward"):
+            self._stopwatch.count(tokens=batch.tokens, slots=batch.slots, padding=batch.padding)
+            if self._stopwatch.recording:
+                self._stopwatch.count(operations=sum(self.vlm.operations(row.prompt, row.lengths) for row in micro))
+            logprobs, entropy = token_logprobs(self.vlm, batch)
         sampled = batch.sampled & (batch.rl != 0)
         term = self._policy_term(batch, logprobs, sampled)
         policy = weighted_mean(term.losses, batch.rl, total=rl.divisor)
@@ -213,7 +234,9 @@ class PolicyLearner(Learner):
             loss = loss + objective.kl_coefficient * kl
             metrics["policy/kl"] = rl.logged(kl, batch.rl)
         if loss.requires_grad:  # else nothing that is trained took part: text alone, where only vision is
-            loss.backward()
+            with self._stopwatch.within("backward"):
+                self._stopwatch.count(tokens=batch.tokens)
+                loss.backward()
         if self._fresh:
             current = sampled & ~batch.stale
             self._gaps.append((logprobs.detach() - batch.behaviour)[current].abs())
@@ -240,7 +263,8 @@ class PolicyLearner(Learner):
 
     def _reference_logprobs(self, batch: Batch) -> Float[Tensor, " tokens"]:
         assert self.reference is not None
-        with torch.no_grad(), without_adapter(self.reference.module):
+        with self._stopwatch.within("logprobs"), torch.no_grad(), without_adapter(self.reference.module):
+            self._stopwatch.count(tokens=batch.tokens)
             return token_logprobs(self.reference, batch)[0]
 
     def _lr(self) -> float:
@@ -252,7 +276,8 @@ class PolicyLearner(Learner):
         if empty:
             return False
         if finite:
-            self._optimizer.step(self._lr())
+            with self._stopwatch.within("optimiser"):
+                self._optimizer.step(self._lr())
             self._fresh = False
             self._nonfinite_in_a_row = 0
             return True
@@ -284,7 +309,8 @@ class PolicyLearner(Learner):
         self.vlm.module.eval()
         with torch.no_grad():
             for micro in self._split(experiences):
-                batch = collate(micro, self.vlm, policy_version=self._policy_version)
+                batch = self._collate(micro)
+                self._stopwatch.count(tokens=batch.tokens)
                 flat = token_logprobs(self.vlm, batch)[0].cpu().numpy()
                 inside = [e for row in micro for e in row.experiences]
                 cuts = np.cumsum([len(e.rollout.token_ids) for e in inside])[:-1]

@@ -198,8 +198,14 @@ class VLM:
 
     def cost(self, prompt: Prompt, responses: Sequence[int]) -> float:
         """What a prompt and responses of these lengths cost together, in passes of one token (`costs.Costs`)."""
-        values = max((pixels.numel() for pixels in self._prepared(prompt).pixels.values()), default=0)
-        return self._costs.of(len(prompt.token_ids), responses, pixel_values=values)
+        return self._costs.of(len(prompt.token_ids), responses, pixel_values=self._pixel_values(prompt))
+
+    def operations(self, prompt: Prompt, responses: Sequence[int]) -> float:
+        """Floating-point operations that an update needs for them, forward and backward."""
+        return self._costs.operations(len(prompt.token_ids), responses, pixel_values=self._pixel_values(prompt))
+
+    def _pixel_values(self, prompt: Prompt) -> int:
+        return max((pixels.numel() for pixels in self._prepared(prompt).pixels.values()), default=0)
 
     @cached_property
     def _costs(self) -> Costs:

@@ -18,6 +18,7 @@ from rethinker.interfaces import Scorer
 from rethinker.rewards.extract import final_answer
 from rethinker.rewards.process import PoolClosedError, WorkerLostError, WorkerProcess
 from rethinker.rewards.wire import WorkerSettings
+from rethinker.timing import Stopwatch
 from rethinker.types import Outcome, Problem, Verdict
 
 _LARGEST_BATCH = 64
@@ -49,6 +50,7 @@ class VerifierPool(Scorer):
         memory_bytes: Address space a worker may add to what it starts with; beyond it the outcome is `error` (Linux).
         function: `module:function`, called as `function(response, problem)`; empty verifies by the problems' rules.
         threshold: A function's score from here on is correct.
+        stopwatch: Told how long the workers are busy.
 
     Raises:
         ConfigError: the function cannot be imported.
@@ -56,8 +58,16 @@ class VerifierPool(Scorer):
     """
 
     def __init__(
-        self, *, workers: int, timeout_seconds: float, memory_bytes: int, function: str = "", threshold: float = 1.0
+        self,
+        *,
+        workers: int,
+        timeout_seconds: float,
+        memory_bytes: int,
+        function: str = "",
+        threshold: float = 1.0,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
+        self._stopwatch = stopwatch or Stopwatch()
         self._settings = WorkerSettings(
             timeout_seconds=timeout_seconds,
             memory_bytes=memory_bytes,
@@ -133,7 +143,8 @@ class VerifierPool(Scorer):
         else:
             started.set_result(None)
             while batch := self._take():
-                self._score(worker, batch)
+                with self._stopwatch.apart("verify"):
+                    self._score(worker, batch)
         finally:
             worker.kill()
 

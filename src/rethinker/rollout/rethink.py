@@ -119,7 +119,8 @@ class Rethinker:
             one = by_id[completion.request_id]
             verdict = self._scorer.submit(one.group.problem, self._vlm.decode(completion.token_ids))
             pending.append((one, completion, verdict))
-        return {one.id: self._rethought(one, look, verdict.result()) for one, look, verdict in pending}
+        with self._stopwatch.within("verify"):
+            return {one.id: self._rethought(one, look, verdict.result()) for one, look, verdict in pending}
 
     def _request(self, one: _Forced) -> Request:
         name, sample = one.group.problem.id, one.first.sample

@@ -132,8 +132,9 @@ class Sampler:
         prompts: list[tuple[Problem, Prompt]] = []
         refused_in_a_row = 0
         while len(prompts) < self._queries:
-            problems = self._stream.take(self._queries - len(prompts))
-            found = self._encoded(problems, {problem.id for problem, _ in prompts})
+            with self._stopwatch.within("prompts"):
+                problems = self._stream.take(self._queries - len(prompts))
+                found = self._encoded(problems, {problem.id for problem, _ in prompts})
             prompts += found
             refused_in_a_row = 0 if found else refused_in_a_row + len(problems)
             # Problems that stand in the round already come at most twice in a row where there are enough others.

@@ -21,6 +21,7 @@ from rethinker.models.vlm import VLM
 from rethinker.rollout.admission import Admission, Owner, Part
 from rethinker.rollout.decoding import Decoder, decoder
 from rethinker.rollout.sampling import choose, uniforms
+from rethinker.timing import Stopwatch
 from rethinker.types import Completion, FinishReason
 
 _TURNOVER = 0.125
@@ -75,13 +76,21 @@ class TorchEngine(RolloutEngine):
         cache_bytes: Most bytes of keys and values, reckoned as if every response grew to its limit; one request's
             samples are split until they fit, and a single sample is always taken.
         read_tokens: Most tokens of prompts and prefixes read in one forward, except where one alone has more.
+        stopwatch: Told where the time goes.
     """
 
     def __init__(
-        self, vlm: VLM, *, max_rows: int = 256, cache_bytes: int = 8_000_000_000, read_tokens: int = 16_384
+        self,
+        vlm: VLM,
+        *,
+        max_rows: int = 256,
+        cache_bytes: int = 8_000_000_000,
+        read_tokens: int = 16_384,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self.vlm = vlm
         self.policy_version = 0
+        self._stopwatch = stopwatch or Stopwatch()
         self._max_rows = max_rows
         self._admission = Admission(
             max_rows=max_rows, max_tokens=read_tokens, cache_bytes=cache_bytes, token_bytes=vlm.cache_token_bytes
@@ -138,11 +147,13 @@ class TorchEngine(RolloutEngine):
         rows = self._rows
         if rows is None:
             return []
-        self._sample(rows)
-        finished = self._collect(rows)
-        if bool(rows.alive.any()):
-            with uncompiled():
-                rows.scores = self._decoder.advance(_last(rows))
+        with self._stopwatch.within("decode"):
+            self._sample(rows)
+            finished = self._collect(rows)
+            self._stopwatch.count(columns=1, tokens=sum(len(completion.token_ids) for completion in finished))
+            if bool(rows.alive.any()):
+                with uncompiled():
+                    rows.scores = self._decoder.advance(_last(rows))
         return finished
 
     def _turn_over(self) -> None:
@@ -167,9 +178,11 @@ class TorchEngine(RolloutEngine):
 
     def _take_in(self, parts: Sequence[Part]) -> None:
         """Read some requests and give each of their samples a row."""
-        device = self.vlm.device
-        with uncompiled():
-            scores = self._decoder.admit([part.request for part in parts], [len(part.samples) for part in parts])
+        device, requests = self.vlm.device, [part.request for part in parts]
+        with self._stopwatch.within("prefill"), uncompiled():
+            prompts = {id(request.prompt): len(request.prompt.token_ids) for request in requests}
+            self._stopwatch.count(tokens=sum(prompts.values()) + sum(len(request.prefix) for request in requests))
+            scores = self._decoder.admit(requests, [len(part.samples) for part in parts])
         owners = [(part.request, sample) for part in parts for sample in part.samples]
         most = max(part.request.sampling.max_tokens for part in parts)
         seeds = tuple(request.seeds[sample] for request, sample in owners)

@@ -35,6 +35,7 @@ MAY_DIFFER = frozenset(
         "run",
         "device",
         "threads",
+        "profile",
         "train.steps",
         "evaluation.every",
         "checkpoints",
