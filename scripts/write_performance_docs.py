@@ -89,6 +89,16 @@ of all matrix products that ran, *minimum* those that no learner can do without;
         picture="seconds of an update and both floors, by responses, prompt, response and vocabulary",
     ),
     Section(
+        title="The learner's settings",
+        benchmark="settings",
+        arguments="",
+        text="""\
+The same update under each setting, in turn with the defaults. The first update includes what is done once, compilation
+above all. The defaults are what was fastest here without that price: float32, no recomputation, not compiled. On a CPU
+bfloat16 saves memory and costs time; on CUDA it is what the recipes train in.""",
+        picture="seconds and memory of an update under each setting",
+    ),
+    Section(
         title="Real shapes on a GPU",
         benchmark="real_shapes",
         arguments="--device cuda",
