@@ -30,8 +30,8 @@ import reporting
 from turns import Step, Trace, Worker, in_turn
 from work import Work
 
-ROWS = (128, 64, 32, 16, 8)
-TUNING_STEPS = 3
+ROWS = (64, 32, 16)
+TUNING_STEPS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,7 +134,7 @@ def test_the_cache_holds_a_prompt_once_and_a_response_each(seven: Architecture) 
 def test_prompts_of_second_looks_are_shared_by_what_one_forward_reads(seven: Architecture) -> None:
     looks = replace(ASKED, prefix_tokens=60)
     together = generation.of_generation(seven, looks, LOOSE, width=2)["KV cache"]
-    apart = generation.of_generation(seven, looks, replace(LOOSE, read_tokens=4 * 160), width=2)["KV cache"]
+    apart = generation.of_generation(seven, looks, replace(LOOSE, read_tokens=100 + 4 * 60), width=2)["KV cache"]
     assert together == 2 * 28 * 512 * 2 * (2 * 100 + 16 * 110)
     assert apart == 2 * 28 * 512 * 2 * (4 * 100 + 16 * 110)
 
@@ -160,7 +160,7 @@ def test_rows_are_those_that_the_engine_admits(prefix: int, rows: int, places: i
         for number in range(50 * rows // asked.request_rows)
     )
     engine = Admission(max_rows=max_rows, max_tokens=10**9, cache_bytes=places * 7, token_bytes=7)
-    admitted = sum(len(part.samples) for part in engine.next(waiting, []))
+    admitted = sum(len(part.samples) for part in engine.next(waiting, [], []))
     bounds = replace(LOOSE, max_rows=max_rows, cache_bytes=places * 7)
     assert generation.rows_together(asked, bounds, token_bytes=7) == admitted
 

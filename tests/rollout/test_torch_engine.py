@@ -1,3 +1,5 @@
+from collections import deque
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from rethinker.learner.collate import collate
 from rethinker.learner.logprobs import token_logprobs
 from rethinker.learner.micro_batches import rows
 from rethinker.models.vlm import VLM
+from rethinker.rollout.admission import Admission, Part
 from rethinker.rollout.engine import generate
 from rethinker.rollout.torch_engine import TorchEngine
 from rethinker.types import Completion, Experience, Outcome, Prompt, Rollout, Verdict
@@ -320,3 +323,16 @@ def test_an_engine_without_work_is_idle(tiny_vlm: VLM) -> None:
     engine = TorchEngine(tiny_vlm)
     assert engine.pending == 0
     assert engine.step() == []
+
+
+def test_a_prompt_that_is_read_twice_counts_twice_against_the_cache() -> None:
+    """Second looks of one prompt share it where they are read together; later ones bring it along again."""
+    prompt = Prompt(problem_id="a", token_ids=np.zeros(100, dtype=np.int64), images=(), text="")
+    looks = [request(prompt, prefix=np.zeros(20, dtype=np.int64), name=str(n)) for n in range(6)]
+    waiting = deque(Part(each, range(1)) for each in looks)
+    admission = Admission(max_rows=10, max_tokens=180, cache_bytes=290, token_bytes=1)
+    first = admission.next(waiting, [], [])
+    assert len(first) == 4  # 100 + 4 × 20 tokens read
+    held = [owner for part in first for owner in part.owners]
+    assert admission.next(waiting, held, [100]) == []  # 2 × 100 + 5 × 30 places would be 350
+    assert len(admission.next(waiting, held[:2], [100])) == 1  # 2 × 100 + 3 × 30

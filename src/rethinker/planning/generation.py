@@ -87,7 +87,9 @@ def of_generation(model: Architecture, asked: Asked, bounds: Bounds, *, width: i
     line = _line(asked, bounds, rows)
     requests = -(-rows // asked.request_rows)
     prompts = min(requests, -(-requests // line.requests) * line.prompts)
-    cache = (prompts * asked.prompt_tokens + rows * asked.row_tokens) * token_bytes(model, width)
+    token = token_bytes(model, width)
+    least = (asked.prompt_tokens + asked.row_tokens) * token
+    cache = min((prompts * asked.prompt_tokens + rows * asked.row_tokens) * token, max(bounds.cache_bytes, least))
     seen = rows * stack.heads * (asked.prompt_tokens + asked.row_tokens)
     scores = rows * model.vocabulary * FLOAT32
     unborn = line.requests * asked.request_rows * asked.response_tokens * token_bytes(model, width)
@@ -109,8 +111,10 @@ class _Line:
 
 
 def _line(asked: Asked, bounds: Bounds, rows: int) -> _Line:
-    most = max(1, bounds.read_tokens // (asked.prompt_tokens + asked.prefix_tokens))
-    requests = min(-(-rows // asked.request_rows), most)
+    of_prompt = asked.rows // asked.request_rows
+    whole, rest = divmod(bounds.read_tokens, asked.prompt_tokens + of_prompt * asked.prefix_tokens)
+    left = max(0, rest - asked.prompt_tokens) // asked.prefix_tokens if asked.prefix_tokens else 0
+    requests = min(-(-rows // asked.request_rows), max(1, whole * of_prompt + left))
     return _Line(requests=requests, prompts=-(-requests * asked.request_rows // asked.rows))
 
 

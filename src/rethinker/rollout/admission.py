@@ -41,18 +41,25 @@ class Admission:
     cache_bytes: int
     token_bytes: int
 
-    def next(self, waiting: deque[Part], held: Sequence[Owner]) -> list[Part]:
+    def next(self, waiting: deque[Part], held: Sequence[Owner], cached: Sequence[int]) -> list[Part]:
         """Take what is read next off the queue, in order; nothing where there is no room for the first.
 
-        A request comes whole where an empty batch could hold it, for its samples share one reading of the prompt.
+        A request comes whole where an empty batch could hold it, for its samples share one reading of the prompt. So do
+        requests of one prompt that are read together; one that is read later reads and caches it again.
+
+        Args:
+            cached: Tokens of each prompt that is cached.
         """
         rows, tokens = list(held), 0
         admitted: list[Part] = []
+        read: dict[int, int] = {}
         while waiting:
             part = waiting[0]
-            count = self._room(part, rows)
+            prompt = part.request.prompt
+            tokens += len(part.request.prefix) + (0 if id(prompt) in read else len(prompt.token_ids))
+            read[id(prompt)] = len(prompt.token_ids)
+            count = self._room(part, rows, [*cached, *read.values()])
             whole = count == len(part.samples)
-            tokens += len(part.request.prompt.token_ids) + len(part.request.prefix)
             if not count or not (whole or not rows) or (admitted and tokens > self.max_tokens):
                 break
             waiting.popleft()
@@ -62,11 +69,10 @@ class Admission:
             rows += admitted[-1].owners
         return admitted
 
-    def _room(self, part: Part, rows: Sequence[Owner]) -> int:
-        """How many of a part's samples fit beside these rows, in tables that are padded to the longest."""
+    def _room(self, part: Part, rows: Sequence[Owner], prompts: Sequence[int]) -> int:
+        """How many of a part's samples fit beside these rows and prompts, in tables that are padded to the longest."""
         beside = [*rows, part.owners[0]]
-        prompts = {id(request.prompt): len(request.prompt.token_ids) for request, _ in beside}
         longest = max(len(request.prefix) + request.sampling.max_tokens for request, _ in beside)
-        columns = self.cache_bytes // max(1, self.token_bytes) - len(prompts) * max(prompts.values())
+        columns = self.cache_bytes // max(1, self.token_bytes) - len(prompts) * max(prompts)
         count = min(len(part.samples), self.max_rows - len(rows), columns // longest - len(rows))
         return max(0 if rows else 1, count)

@@ -131,6 +131,12 @@ class SiblingCache(Cache, Layout):  # type: ignore[misc]
         self._longest, self._even = 0, True
         self._biases: dict[int, tuple[Tensor | None, Tensor | None]] = {}
 
+    @property
+    def prompt_lengths(self) -> list[int]:
+        """Tokens of each prompt that is held."""
+        lengths: list[int] = self._prompt_lengths.tolist()
+        return lengths
+
     def take(
         self,
         *,

@@ -25,6 +25,11 @@ Scores = Float[Tensor, "rows vocabulary"]
 class Decoder(ABC):
     """Rows that decode together."""
 
+    @property
+    @abstractmethod
+    def prompt_lengths(self) -> list[int]:
+        """Tokens of each prompt that is cached; one that several forwards read stands there as often."""
+
     @abstractmethod
     def admit(self, requests: Sequence[Request], counts: Sequence[int]) -> Scores:
         """Read prompts and prefixes; their rows, so many of each request, come after those there are."""
@@ -50,6 +55,11 @@ class SharedDecoder(Decoder):
         self._vlm = vlm
         self._cache = SiblingCache(layers=vlm.text_layers, dtype=vlm.module.dtype, device=vlm.device)
         self._next = torch.zeros(0, dtype=torch.int64, device=vlm.device)
+
+    @property
+    def prompt_lengths(self) -> list[int]:
+        """Those of the cache."""
+        return self._cache.prompt_lengths
 
     def admit(self, requests: Sequence[Request], counts: Sequence[int]) -> Scores:
         """One forward over a packed line of prompts and prefixes."""
@@ -106,6 +116,11 @@ class SeparateDecoder(Decoder):
     def __init__(self, vlm: VLM) -> None:
         self._vlm = vlm
         self._rows: list[tuple[Request, Int[Tensor, " read"]]] = []
+
+    @property
+    def prompt_lengths(self) -> list[int]:
+        """None: nothing is cached."""
+        return []
 
     def admit(self, requests: Sequence[Request], counts: Sequence[int]) -> Scores:
         """Prompts and prefixes."""

@@ -171,7 +171,9 @@ class TorchEngine(RolloutEngine):
             kept = rows.alive.nonzero()[:, 0]
             self._rows = rows.keep(kept)
             self._decoder.keep(kept)
-        while parts := self._admission.next(self._waiting, self._rows.owners if self._rows is not None else []):
+        while parts := self._admission.next(
+            self._waiting, self._rows.owners if self._rows is not None else [], self._decoder.prompt_lengths
+        ):
             self._take_in(parts)
 
     def _take_in(self, parts: Sequence[Part]) -> None:
