@@ -59,6 +59,7 @@ def test_second_looks_count_where_they_are_decoded_and_validation_keeps_all_that
     assert whole is not None
     assert whole.stretches["decode"].tokens_per_second == 250 / 5
     assert whole.stretches["evaluate"].tokens_per_second is None
+    assert whole.stretches["optimiser"].tokens_per_second is None
 
 
 def test_mfu_is_over_the_learners_passes_and_known_only_where_the_chip_is() -> None:

@@ -136,7 +136,7 @@ def _piece(stretch: Stretch, share: float, *, named: bool) -> str:
     if share < 0.0005:
         return ""
     text = stretch.name if named and share >= _WORTH_A_NAME else ""
-    light = ' class="light"' if stretch.colour[1] < 60 else ""
+    light = ' class="light"' if stretch.colour[1] <= 65 else ""
     return (
         f'<i{light} style="flex:{share:.5f} 0 0;background:{_colour(stretch)}" '
         f'title="{stretch.name}: {_share(share)}">{text}</i>'

@@ -170,7 +170,7 @@ def _period(laps: Sequence[Lap]) -> Period | None:
             name: Spent(
                 seconds=seconds / len(laps),
                 share=seconds / total,
-                tokens_per_second=_ratio(_counted(laps, name, "tokens"), seconds) if name in PASSES else None,
+                tokens_per_second=(_ratio(_counted(laps, name, "tokens"), seconds) or None) if name in PASSES else None,
             )
             for name, seconds in spent.items()
         },

@@ -8,7 +8,7 @@ STYLE = """
 .next p:first-of-type { font-size: 1.15rem; line-height: 1.45; }
 .bar { display: flex; gap: 1px; height: 2.6rem; margin-top: 0.5rem; border-radius: 6px; overflow: hidden; }
 .bar i { display: flex; align-items: center; justify-content: center; min-width: 0; overflow: hidden;
-  font: inherit; font-size: 0.85rem; white-space: nowrap; color: #fff; }
+  font: inherit; font-size: 0.85rem; white-space: nowrap; color: var(--page); }
 .bar i.light { color: var(--ink); }
 .bars figcaption { display: flex; justify-content: space-between; gap: 1rem; font-size: 0.9rem; }
 .bars figcaption + .bar + figcaption { margin-top: 1.1rem; }
