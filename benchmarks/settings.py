@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         work, settings = replace(work, prompts=2, group=2, least=4, most=4), SETTINGS[:2]
     report = reporting.head("settings", arguments)
     rows, turns = measure(settings, work, arguments)
-    report |= {"rows": [asdict(row) for row in rows], "turns": turns}
+    report |= {"rows": [asdict(row) for row in rows], "details": {"work": asdict(work), "turns": turns}}
     print(tables(report), flush=True)
     reporting.write(report, arguments.json)
     reporting.draw(charts(report), arguments.picture)
