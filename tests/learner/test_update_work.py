@@ -5,8 +5,8 @@ from dataclasses import asdict
 import pytest
 import torch
 from tests import plain
+from tests.counted_work import Counted, Counts
 from tests.learner.given import experience, learner
-from tests.work import Counted, Counts
 
 from benchmarks import shapes
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests import plain
-from tests.work import Counted, Counts
+from tests.counted_work import Counted, Counts
 
 from rethinker.interfaces import Request, Sampling
 from rethinker.models.vlm import VLM
