@@ -156,12 +156,13 @@ def _lines(axes: Any, chart: Lines) -> None:
 
 
 def _finish(axes: Any, chart: Bars | Lines) -> None:
-    axes.set_title(chart.title, loc="left", fontsize=11)
+    axes.set_title(chart.title, loc="left", fontsize=11, pad=22 if len(chart.series) > 1 else 6)
     axes.set_ylabel(chart.unit, color=INK, fontsize=9)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, labelsize=8, length=0)
-    axes.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
+    if len(chart.series) > 1 or (isinstance(chart, Bars) and chart.line):
+        axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.3)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)

@@ -15,6 +15,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -151,7 +152,7 @@ def tables(report: reporting.Row) -> str:
 
 def charts(report: reporting.Row) -> list[reporting.Bars]:
     """Seconds and memory of every setting."""
-    places = [row["setting"].replace(" ", "\n") for row in report["rows"]]
+    places = [_label(row["setting"]) for row in report["rows"]]
     return [
         reporting.Bars(
             title="One update",
@@ -166,6 +167,12 @@ def charts(report: reporting.Row) -> list[reporting.Bars]:
             series={"update": [row["peak_bytes"] / 1e6 for row in report["rows"]]},
         ),
     ]
+
+
+def _label(setting: str) -> str:
+    """In narrow lines, without the sections' names."""
+    keys = [each.partition(".")[2] or each for each in setting.split()]
+    return "\n".join(fill(key.replace("_", " ").replace("=", " "), 14) for key in keys)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
