@@ -14,7 +14,7 @@ from rethinker.algo.credit import LengthPenalty, credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
 from rethinker.algo.truncation import soft_penalty
 from rethinker.algorithm_config import AdvantageConfig
-from rethinker.build_data import Problems, build_problems, open_parts
+from rethinker.build_data import Problems, build_problems, open_parts, refuse_too_few
 from rethinker.config import Config, SamplingConfig
 from rethinker.cores import usable_cores
 from rethinker.data.quarantine import Quarantine
@@ -56,6 +56,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
         partial(vlm.prompt_length, template=config.prompt.kind),
         prepare=partial(vlm.encode_ahead, template=config.prompt.kind),
     )
+    refuse_too_few(problems, config.sampler.queries)
     engine = build_engine(config, vlm)
     scorer = build_scorer(config)
     stopwatch = Stopwatch(("generate", "verify", "rethink", "logprobs", "update", "sync", "save"))
