@@ -78,11 +78,8 @@ def rate_file(
             table.write(out, range(len(table)), added={column: found})
         _show(log.answered, found)
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"stopped: {len(log.answered):,} of {len(source):,} rows are noted in {log_file(to)}; the same command "
-            "goes on from there",
-            exit_code=130,
-        ) from None
+        kept = f"{len(log.answered):,} of {len(source):,} rows are noted in {log_file(to)}"
+        raise Interrupted(f"stopped: {kept}; the same command goes on from there", exit_code=130) from None
     finally:
         log.close()
     console = Console()
