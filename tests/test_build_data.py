@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.data.making_images import png
 
-from rethinker.build_data import Problems, build_problems, open_parts
+from rethinker.build_data import Problems, build_problems, open_parts, refuse_too_few
 from rethinker.config import Config
 from rethinker.config_files import load_as
 from rethinker.data.marks import MARK
@@ -243,3 +243,21 @@ def test_lengths_are_told_in_threads_while_prompts_are_encoded(tiny_vlm: VLM) ->
         for _ in range(100):
             assert np.array_equal(tiny_vlm.encode(problem, "plain").token_ids, wanted)
         assert [list(each) for each in told] == [alone] * 5
+
+
+# ---- too few -----------------------------------------------------------------------------------------------------
+
+
+def test_fewer_rows_than_a_round_asks_for_are_refused_at_the_start(files: dict[str, Any]) -> None:
+    few = problems(config(data=files["jsonl"]))
+    assert few.training_rows is not None
+    refuse_too_few(few, few.training_rows)
+    with pytest.raises(
+        DatasetError, match=rf"sampler\.queries={few.training_rows + 1} .* has {few.training_rows}; lower"
+    ):
+        refuse_too_few(few, few.training_rows + 1)
+
+
+def test_a_mixture_with_the_gym_never_has_too_few_rows(files: dict[str, Any]) -> None:
+    parts = [{"weight": 1, "name": kind, "data": files[kind]} for kind in ("jsonl", "gym")]
+    refuse_too_few(problems(config(data={"kind": "mixture", "parts": parts})), 1_000_000)

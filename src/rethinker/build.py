@@ -14,7 +14,7 @@ from rethinker.algo.credit import LengthPenalty, credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
 from rethinker.algo.truncation import soft_penalty
 from rethinker.algorithm_config import AdvantageConfig
-from rethinker.build_data import Problems, build_problems, open_parts
+from rethinker.build_data import Problems, build_problems, open_parts, refuse_too_few
 from rethinker.config import Config, SamplingConfig
 from rethinker.cores import usable_cores
 from rethinker.data.prefetch import Prepare
@@ -62,6 +62,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
         partial(vlm.prompt_length, template=config.prompt.kind),
         prepare=_ahead(vlm, config.prompt.kind, stopwatch),
     )
+    refuse_too_few(problems, config.sampler.queries)
     engine = build_engine(config, vlm, stopwatch)
     scorer = build_scorer(config, stopwatch)
     marker = Marker(config.evaluation.marker)

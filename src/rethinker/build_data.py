@@ -5,7 +5,7 @@ Files are opened first, so that a wrong path is said before a model is loaded; o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os.path import expanduser
 from pathlib import Path
@@ -35,6 +35,7 @@ from rethinker.data_config import (
     ParquetDataConfig,
     VirlDataConfig,
 )
+from rethinker.errors import DatasetError
 from rethinker.interfaces import ProblemSource, Stream
 from rethinker.seeding import Purpose, key
 from rethinker.types import Outline
@@ -45,9 +46,14 @@ Length = Callable[[Outline], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problems:
-    """What a run trains on, what it is measured on, and where the bad rows of both go."""
+    """What a run trains on, what it is measured on, and where the bad rows of both go.
+
+    Attributes:
+        training_rows: Different rows that `stream` has, good or bad; None where the gym draws without end.
+    """
 
     stream: Stream
+    training_rows: int | None
     validation: ProblemSource
     test: ProblemSource
     quarantine: Quarantine
@@ -101,10 +107,25 @@ def build_problems(config: Config, parts: list[Part], length: Length, *, prepare
     ]
     return Problems(
         stream=_mixed(streams, [part.weight for part in parts], seed=config.seed),
+        training_rows=_rows([sides.training for sides in divided]),
         validation=_joined([sides.validation for sides in divided]),
         test=_joined([sides.test for sides in divided]),
         quarantine=quarantine,
     )
+
+
+def refuse_too_few(problems: Problems, queries: int) -> None:
+    """Say at the start what the first round would find after the first measurement, which may take minutes.
+
+    Raises:
+        DatasetError: a round needs more different problems than there are rows.
+    """
+    rows = problems.training_rows
+    if rows is not None and rows < queries:
+        raise DatasetError(
+            f"sampler.queries={queries} different problems are needed at a time, and the training side of the data set "
+            f"has {rows}; lower sampler.queries (a multiple of train.updates_per_episode) or give it more"
+        )
 
 
 def gym_mixture(data: GymDataConfig) -> list[tuple[str, int, float]]:
@@ -154,6 +175,11 @@ def _quarantine(parts: list[Part], divided: list[_Divided]) -> Quarantine:
     return Quarantine(
         max_share=min([1.0, *shares]), minimum=min(50, sum(sides.rows for sides in divided)), training_rows=training
     )
+
+
+def _rows(training: Sequence[ProblemSource | None]) -> int | None:
+    sources = [source for source in training if source is not None]
+    return sum(map(len, sources)) if len(sources) == len(training) else None
 
 
 def _stream(

@@ -48,6 +48,20 @@ def answered(folder: Path) -> list[bytes]:
     return [line for line in lines[1:] if line.endswith(b"\n")]
 
 
+def test_ctrl_c_says_how_much_is_kept_and_how_to_go_on(folder: Path, tiny_folder: Path) -> None:
+    started = [sys.executable, "-c", "from rethinker.cli import main; main()", *command(folder, tiny_folder)]
+    with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while len(answered(folder)) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert f"stopped: {len(answered(folder))} of {ROWS} rows are noted in" in said
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+
+
 def test_a_killed_run_goes_on_and_answers_no_answered_row_again(
     folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

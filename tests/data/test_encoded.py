@@ -69,8 +69,15 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match="cannot be opened: it is not a file"):
         ImageFile(tmp_path / "a.png", "image").open()
+
+
+def test_a_folder_in_an_images_place_is_said_to_be_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be opened: it is not a file"):
+        ImageFile(tmp_path, "image").open()
+    with pytest.raises(DataError, match="cannot be opened: there is no such file"):
+        ImageFile(tmp_path / "none.png", "image").open()
 
 
 # ---- what a row holds --------------------------------------------------------------------------------------------

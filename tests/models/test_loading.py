@@ -1,8 +1,10 @@
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tests.models import toys
 
 from rethinker.errors import ModelError
@@ -90,6 +92,16 @@ def test_bounds_on_the_area_reach_the_processor(folder: Path) -> None:
         for limit in (28 * 28 * 2, 28 * 28 * 9)
     )
     assert len(few["pixel_values"]) <= 8 < len(many["pixel_values"]) <= 36
+
+
+def test_bounds_on_the_area_are_no_settings_of_the_tokenizer(folder: Path, tmp_path: Path) -> None:
+    vlm = load(str(folder), device="cpu", min_pixels=28 * 28, max_pixels=28 * 28 * 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vlm.processor(images=[Image.new("RGB", (90, 90))], text=vlm.processor.image_token)
+    vlm.save(tmp_path)
+    assert "pixels" not in (tmp_path / "tokenizer_config.json").read_text(encoding="utf-8")
+    assert dict(load(str(tmp_path), device="cpu").processor.image_processor.size)["longest_edge"] == 28 * 28 * 9
 
 
 def test_bounds_that_a_processor_does_not_know_are_refused(tmp_path: Path) -> None:

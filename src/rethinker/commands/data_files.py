@@ -28,8 +28,11 @@ def opened(
     """The problems of a data file.
 
     Raises:
+        ConfigError: images are said to lie elsewhere than where LogicVista keeps them.
         DatasetError: it is a URL, missing, unreadable, empty, or of no kind known.
     """
+    if images is not None and file.endswith(".json"):
+        raise ConfigError(f"{file} is read as LogicVista's, whose images lie in images/ beside it; leave --images out")
     return open_source(_local(file), images=images, columns=columns, max_pixels=max_pixels)
 
 
@@ -39,13 +42,13 @@ def named(given: Sequence[str], file: str, *, usual: Columns = USUAL) -> Columns
     Raises:
         ConfigError: one of them names no field or no column, or the file's columns have names of their own.
     """
-    names = {field: column for field, _, column in (part.partition("=") for part in given)}
     known = [field.name for field in fields(Columns)]
-    for field, column in names.items():
+    names = {}
+    for part in given:
+        field, _, column = part.partition("=")
         if field not in known or not column:
-            raise ConfigError(
-                f"{field}={column} names no column; write FIELD=COLUMN with a field of {', '.join(known)}"
-            )
+            raise ConfigError(f"{part} names no column; write FIELD=COLUMN with a field of {', '.join(known)}")
+        names[field] = column
     if names and file.endswith(".json"):
         raise ConfigError(f"{file} is read as LogicVista's, whose columns have names of their own; leave --columns out")
     return usual.named(**names)

@@ -20,7 +20,7 @@ from rethinker.config import Config
 from rethinker.data.rows import RowSource
 from rethinker.data.statistics import histogram
 from rethinker.data.tables import Table
-from rethinker.errors import ConfigError
+from rethinker.errors import ConfigError, Interrupted
 from rethinker.evaluation.pass_rates import Answered, AnswerLog, Rater
 from rethinker.models.tiny import TINY_FOLDER
 from rethinker.types import Outcome
@@ -43,6 +43,7 @@ def rate_file(
     Raises:
         RethinkerError: the file or the model cannot be opened, the settings differ from the earlier run's, or a result
             cannot be written.
+        Interrupted: Ctrl-C; what was answered is kept.
     """
     if samples < 1:
         raise ConfigError(f"--samples={samples} asks nothing; give 1 or more")
@@ -76,6 +77,9 @@ def rate_file(
         with written(to) as out:
             table.write(out, range(len(table)), added={column: found})
         _show(log.answered, found)
+    except KeyboardInterrupt:
+        kept = f"{len(log.answered):,} of {len(source):,} rows are noted in {log_file(to)}"
+        raise Interrupted(f"stopped: {kept}; the same command goes on from there", exit_code=130) from None
     finally:
         log.close()
     console = Console()

@@ -65,7 +65,7 @@ class Columns:
                 raise DatasetError(
                     f"{file}: no column {' or '.join(map(repr, names))}, expected to hold the {field.name}; it has "
                     f"{', '.join(present)}: name the right one in data.columns.{field.name}, or by `--columns "
-                    f"{field.name}=…` of `rethinker data`"
+                    f"{field.name}=…` of `rethinker data` (`--with-columns` for what `overlap` compares with)"
                 )
 
     def row(self, found: Fields, *, id: str, folder: Path, source: str) -> Row:  # noqa: A002 (the field's name)

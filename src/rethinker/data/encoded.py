@@ -53,11 +53,12 @@ class ImageFile:
         """The file's bytes.
 
         Raises:
-            ImageError: there is no such file, or it cannot be read.
+            ImageError: there is no such file, it is none (a folder, a pipe), or it cannot be read.
         """
         try:
             if not os.path.isfile(self.path):  # a pipe or device would block or never end
-                raise ImageError(f"{self.name} cannot be opened: there is no such file", self.column)
+                reason = "it is not a file" if os.path.exists(self.path) else "there is no such file"
+                raise ImageError(f"{self.name} cannot be opened: {reason}", self.column)
             return self.path.open("rb")
         except OSError as error:
             raise ImageError(f"{self.name} cannot be opened: {error.strerror or error}", self.column) from error

@@ -53,7 +53,7 @@ def load(
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
         text_only = config.get_text_config() is config
         processor = (AutoTokenizer if text_only else AutoProcessor).from_pretrained(
-            name, trust_remote_code=trust_remote_code, **({} if text_only else pixels)
+            name, trust_remote_code=trust_remote_code
         )
         module = (AutoModelForCausalLM if text_only else AutoModelForImageTextToText).from_pretrained(
             name, dtype=getattr(torch, dtype), trust_remote_code=trust_remote_code, use_safetensors=True
@@ -64,8 +64,8 @@ def load(
             "be safetensors"
             + ("" if trust_remote_code else ", and a model of its own code needs model.trust_remote_code=true")
         ) from error
-    if not text_only:
-        _refuse_bounds(processor, pixels)
+    if pixels and not text_only:
+        _bound(processor, pixels)
     return VLM(module.to(device), processor, pixel_bytes=pixel_bytes)
 
 
@@ -74,8 +74,14 @@ def _must_be_a_folder(name: str) -> bool:
     return Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
 
 
-def _refuse_bounds(processor: Any, pixels: dict[str, int]) -> None:
-    """A bound that an image processor does not know would be silently ignored; one beyond its own other is nonsense."""
+def _bound(processor: Any, pixels: dict[str, int]) -> None:
+    """Bound image areas: a setting of the image processor alone.
+
+    Given to the whole processor it would become one of the tokenizer's too, and be sent with every call.
+
+    Raises:
+        ModelError: the image processor knows no such bound and would ignore it, or its own other is beyond it.
+    """
     images = processor.image_processor
     known = images.valid_kwargs.__annotations__
     if unknown := [bound for bound in pixels if bound not in known]:
@@ -83,7 +89,8 @@ def _refuse_bounds(processor: Any, pixels: dict[str, int]) -> None:
             f"{type(images).__name__} does not bound image areas, so model.{unknown[0]}={pixels[unknown[0]]} would do "
             "nothing; leave it 0"
         )
-    if pixels and images.size["shortest_edge"] > images.size["longest_edge"]:
+    images = processor.image_processor = type(images).from_dict(images.to_dict() | pixels)
+    if images.size["shortest_edge"] > images.size["longest_edge"]:
         least, most = images.size["shortest_edge"], images.size["longest_edge"]
         raise ModelError(
             f"images would have at least {least} and at most {most} pixels; the bound that is not set is the "
