@@ -116,13 +116,16 @@ def _seconds(update: Callable[[], None]) -> float:
 
 def peak(setting: Setting, work: Work) -> int:
     """Most bytes of tensors alive in the second update, when the moments stand."""
-    update = arm(replace(setting, changed=setting.changed | {"compile": False}), work)
-    update()
+    as_written = replace(setting, changed=setting.changed | {"compile": False})
     if work.device != "cpu":
+        update = arm(as_written, work)
+        update()
         torch.cuda.reset_peak_memory_stats()
         update()
         return int(torch.cuda.max_memory_allocated())
-    with LivePeak([]) as live:
+    with LivePeak([]) as live:  # from the first tensor on: masters are read when the peak is over
+        update = arm(as_written, work)
+        update()
         update()
     return live.peak
 

@@ -140,11 +140,12 @@ def sample_of(source: ProblemSource) -> list[Problem]:
 
 
 def quieten() -> None:
-    """Keep transformers' and torch's chatter off the console; what matters is reported by name elsewhere."""
+    """Keep the libraries' chatter off the console; what matters is reported by name elsewhere."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    for name in ("transformers", "bitsandbytes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
