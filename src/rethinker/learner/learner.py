@@ -1,7 +1,7 @@
 """The learner: one optimiser update from weighted experience. It knows tokens and weights, not what made them.
 
 Every loss component is a weighted mean over the whole update (Σ w ℓ / Σ w, ALGORITHM: normalisation); the totals are
-taken before the first micro-batch, so accumulation over micro-batches is exact.
+taken when it is planned (`work.py`), so accumulation over micro-batches, and over ranks, is exact.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from torch import Tensor
 from rethinker.algo.objectives import (
     PolicyTerm,
     clipped_surrogate,
-    constant_total,
     imitation,
     k3,
     sequence_log_ratio,
@@ -31,9 +30,11 @@ from rethinker.errors import RethinkerError
 from rethinker.interfaces import Learner
 from rethinker.learner.collate import Batch, collate
 from rethinker.learner.logprobs import token_logprobs
-from rethinker.learner.micro_batches import Row, split
+from rethinker.learner.micro_batches import Row, blank
 from rethinker.learner.optimizer import Kind, Optimizer
+from rethinker.learner.ranks import Alone, Ranks
 from rethinker.learner.schedule import lr_at
+from rethinker.learner.work import MicroBatch, Planner, Work, in_order
 from rethinker.models.adapters import has_adapter, merged_weights, without_adapter
 from rethinker.models.compiling import compile_layers
 from rethinker.models.vlm import VLM
@@ -82,18 +83,6 @@ class Optimisation:
     compile: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Total:
-    """Of one component over the whole update: Σ w, and what Σ w ℓ is divided by."""
-
-    weight: float
-    divisor: float
-
-    def logged(self, part: Tensor, weights: Tensor) -> Mean:
-        """One micro-batch's part of the component; the counts of all add up to 1."""
-        return Mean(sum=float(part.detach()), count=float(weights.sum()) / self.weight if self.weight else 0.0)
-
-
 _NOTHING: Metrics = {
     name: Mean(sum=0.0, count=0.0)
     for name in (
@@ -120,6 +109,7 @@ class PolicyLearner(Learner):
         reference: Frozen starting policy, needed when the KL coefficient is not 0. With an adapter it may be `vlm`
             itself, which without its adapter is what it started as.
         stopwatch: Told where the time goes.
+        ranks: Those that hold the model together.
     """
 
     def __init__(
@@ -130,6 +120,7 @@ class PolicyLearner(Learner):
         optimisation: Optimisation,
         reference: VLM | None = None,
         stopwatch: Stopwatch | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         if objective.kl_coefficient and reference is None:
             raise ValueError(f"kl_coefficient={objective.kl_coefficient} needs a reference model")
@@ -144,6 +135,13 @@ class PolicyLearner(Learner):
         self.optimisation = optimisation
         self.reference = reference
         self._stopwatch = stopwatch or Stopwatch()
+        self._ranks = ranks or Alone()
+        self._planner = Planner(
+            vlm,
+            micro_batch_tokens=optimisation.micro_batch_tokens,
+            share_prompts=optimisation.share_prompts,
+            divisor=objective.divisor,
+        )
         self.step = 0
         self._policy_version = 0
         self._fresh = True
@@ -176,40 +174,46 @@ class PolicyLearner(Learner):
         Raises:
             RethinkerError: too many updates in a row were not finite.
         """
-        self.step += 1
-        chosen = [e for e in chosen if e.rl.any() or e.imitation.any()]
-        totals = self._total([e.rl for e in chosen]), self._total([e.imitation for e in chosen])
+        return self.run(self.plan(chosen))
+
+    def plan(self, chosen: Sequence[Experience]) -> Work:
+        """The next update, by this rank alone."""
+        with self._stopwatch.within("collate"):
+            return self._planner.plan(self.step + 1, chosen)[0]
+
+    def run(self, work: Work) -> Metrics:
+        """This rank's part of an update; every rank runs its own at the same time.
+
+        Metrics of all ranks, added, are those of the update: what is of the whole of it counts once on each.
+
+        Raises:
+            RethinkerError: as `update`.
+        """
+        self.step = work.step
         self.vlm.module.train()
         self._optimizer.zero_grad()
-        metrics = merge(_NOTHING, *(self._accumulate(micro, *totals) for micro in self._split(chosen)))
+        metrics = _NOTHING
+        for left, micro in zip(reversed(range(len(work.micro_batches))), work.micro_batches, strict=True):
+            self._ranks.before_backward(last=left == 0)
+            metrics = merge(metrics, self._accumulate(micro, work))
         with self._stopwatch.within("optimiser"):
             norm = self._optimizer.clip(self.optimisation.grad_clip)
         metrics["policy/lr"] = Mean(sum=self._lr())
         metrics["policy/grad_norm"] = Mean(sum=norm)
         finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in _LOSSES if name in metrics)
-        metrics["policy/skipped"] = Mean(sum=float(not self._stepped(finite=finite, empty=not chosen)))
+        finite = bool(self._ranks.gather(finite).all())
+        metrics["policy/skipped"] = Mean(sum=float(not self._stepped(finite=finite, empty=not work.micro_batches)))
         return metrics | self._engine_gap()
-
-    def _split(self, chosen: Sequence[Experience]) -> list[list[Row]]:
-        settings = self.optimisation
-        with self._stopwatch.within("collate"):
-            return split(
-                chosen, self.vlm, share_prompts=settings.share_prompts, token_budget=settings.micro_batch_tokens
-            )
 
     def _collate(self, micro: Sequence[Row]) -> Batch:
         with self._stopwatch.within("collate"):
-            return collate(micro, self.vlm, policy_version=self._policy_version)
+            return collate(micro or [blank(self.vlm)], self.vlm, policy_version=self._policy_version)
 
-    def _total(self, weights: Sequence[Float32[np.ndarray, " tokens"]]) -> _Total:
-        weight = sum(float(each.sum(dtype=np.float64)) for each in weights)
-        divisor = self.objective.divisor
-        return _Total(weight=weight, divisor=weight if divisor is None else constant_total(weights, divisor))
-
-    def _accumulate(self, micro: Sequence[Row], rl: _Total, copies: _Total) -> Metrics:
+    def _accumulate(self, micro: Sequence[Row], work: Work) -> Metrics:
         """Forward and backward of one micro-batch."""
-        objective = self.objective
+        objective, rl, copies = self.objective, work.rl, work.imitation
         batch = self._collate(micro)
+        reference = self._reference_logprobs(batch) if objective.kl_coefficient else None
         with self._stopwatch.within("forward"):
             self._stopwatch.count(tokens=batch.tokens, slots=batch.slots, padding=batch.padding)
             if self._stopwatch.recording:
@@ -228,9 +232,8 @@ class PolicyLearner(Learner):
             metrics["policy/dual_clip_fraction"] = Mean(sum=float(term.dual_clipped.sum()), count=count)
         if objective.entropy_coefficient:
             loss = loss - objective.entropy_coefficient * weighted_mean(entropy, batch.rl, total=rl.divisor)
-        if objective.kl_coefficient:
-            divergence = k3(logprobs, self._reference_logprobs(batch), sampled=sampled)
-            kl = weighted_mean(divergence, batch.rl, total=rl.divisor)
+        if reference is not None:
+            kl = weighted_mean(k3(logprobs, reference, sampled=sampled), batch.rl, total=rl.divisor)
             loss = loss + objective.kl_coefficient * kl
             metrics["policy/kl"] = rl.logged(kl, batch.rl)
         if loss.requires_grad:  # else nothing that is trained took part: text alone, where only vision is
@@ -292,9 +295,12 @@ class PolicyLearner(Learner):
     def _engine_gap(self) -> Metrics:
         """|learner − engine| log-probs, read before the first step after a sync and kept until the next."""
         if self._gaps:
-            gaps = torch.cat(self._gaps)
-            if len(gaps):
-                self._gap = (float(gaps.mean()), float(gaps.max()))
+            gaps = torch.cat(self._gaps).double()
+            largest = float(gaps.max()) if len(gaps) else 0.0
+            found = self._ranks.gather(float(gaps.sum()), len(gaps), largest)
+            summed, count = found[:, :2].sum(dim=0).tolist()
+            if count:
+                self._gap = (summed / count, float(found[:, 2].max()))
             self._gaps.clear()
         mean, largest = self._gap or (0.0, 0.0)
         measured = float(self._gap is not None)
@@ -305,17 +311,22 @@ class PolicyLearner(Learner):
 
     def token_logprobs(self, experiences: Sequence[Experience]) -> list[Float32[np.ndarray, " tokens"]]:
         """Log-probabilities of every response token under the current weights, in the order given."""
-        found: dict[int, np.ndarray] = {}
+        with self._stopwatch.within("collate"):
+            cut = self._planner.cut(experiences)
+        return in_order(experiences, cut, [self.score(cut[0])])
+
+    def score(self, micro_batches: Sequence[MicroBatch]) -> list[Float32[np.ndarray, " tokens"]]:
+        """Of this rank's part of a cut, the log-probabilities of each experience, row by row; as many on every rank."""
+        found: list[np.ndarray] = []
         self.vlm.module.eval()
         with torch.no_grad():
-            for micro in self._split(experiences):
+            for micro in micro_batches:
                 batch = self._collate(micro)
                 self._stopwatch.count(tokens=batch.tokens)
                 flat = token_logprobs(self.vlm, batch)[0].cpu().numpy()
-                inside = [e for row in micro for e in row.experiences]
-                cuts = np.cumsum([len(e.rollout.token_ids) for e in inside])[:-1]
-                found |= {id(e): part for e, part in zip(inside, np.split(flat, cuts), strict=True)}
-        return [found[id(e)] for e in experiences]
+                lengths = [length for row in micro for length in row.lengths]
+                found += np.split(flat, np.cumsum(lengths)[:-1]) if lengths else []
+        return found
 
     def named_weights(self) -> Iterator[tuple[str, Tensor]]:
         """All weights under their Hugging Face names, adapters added in; tied ones once."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
+from math import ceil
 
 import numpy as np
 
 from rethinker.models.vlm import VLM
-from rethinker.types import Experience, Prompt
+from rethinker.types import Experience, Outcome, Problem, Prompt, Rollout, Verdict
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -35,12 +36,22 @@ class Row:
         return [len(e.rollout.token_ids) for e in self.experiences]
 
 
-def split(chosen: Sequence[Experience], vlm: VLM, *, share_prompts: bool, token_budget: int) -> list[list[Row]]:
-    """Micro-batches of experience; of one response each, where the model cannot do otherwise."""
+def split(
+    chosen: Sequence[Experience], vlm: VLM, *, share_prompts: bool, token_budget: int, ranks: int = 1
+) -> list[list[Row]]:
+    """Micro-batches of experience; of one response each, where the model cannot do otherwise.
+
+    With several ranks they are to be dealt out in turn: `ranks` neighbours run at the same time.
+    """
     packed = rows(chosen, share_prompts=share_prompts and vlm.shares_prompts)
     if not vlm.shares_prompts:
-        return [[piece] for row in packed for piece in _fit(row, 1)]
-    return micro_batches(packed, cost=lambda row: vlm.cost(row.prompt, row.lengths), token_budget=token_budget)
+        pieces = [piece for row in packed for piece in _fit(row, 1)]
+        return [[piece] for piece in (pieces if ranks == 1 else sorted(pieces, key=lambda row: -row.length))]
+
+    def cost(row: Row) -> float:
+        return vlm.cost(row.prompt, row.lengths)
+
+    return micro_batches(packed, cost=cost, token_budget=token_budget, ranks=ranks)
 
 
 def rows(chosen: Sequence[Experience], *, share_prompts: bool = True) -> list[Row]:
@@ -58,17 +69,24 @@ def rows(chosen: Sequence[Experience], *, share_prompts: bool = True) -> list[Ro
     ]
 
 
-def micro_batches(packed: Sequence[Row], *, cost: Callable[[Row], float], token_budget: int) -> list[list[Row]]:
+def micro_batches(
+    packed: Sequence[Row], *, cost: Callable[[Row], float], token_budget: int, ranks: int = 1
+) -> list[list[Row]]:
     """Split rows into as few batches of at most `token_budget` tokens as will do, of about the same cost.
 
     Rows of like length stay together, so that attention pads little. A row longer than the budget is split between its
-    responses; a single response is never split.
+    responses, and with several ranks one that is half as long again as a rank's share, though its prompt is then passed
+    more than once; a single response is never split. Costs are made alike for a multiple of `ranks` batches.
     """
-    pieces = sorted((piece for row in packed for piece in _fit(row, token_budget)), key=lambda row: -row.length)
+    longest = token_budget
+    if ranks > 1:
+        longest = min(token_budget, ceil(1.5 * sum(row.length for row in packed) / ranks))
+    pieces = sorted((piece for row in packed for piece in _fit(row, longest)), key=lambda row: -row.length)
     if not pieces:
         return []
     costs = np.cumsum([cost(piece) for piece in pieces])
-    for batches in count(-(-sum(piece.length for piece in pieces) // token_budget)):
+    fewest = ceil(sum(piece.length for piece in pieces) / token_budget)
+    for batches in count(ranks * ceil(fewest / ranks), ranks):
         middles = costs - np.diff(costs, prepend=0) / 2
         shares = np.minimum(middles * batches / costs[-1], batches - 1e-9).astype(int)
         bounds = [0, *(np.flatnonzero(np.diff(shares)) + 1).tolist(), len(pieces)]
@@ -87,3 +105,23 @@ def _fit(row: Row, budget: int) -> list[Row]:
         for cut in (slice(None, half), slice(half, None))
         for part in _fit(Row(prompt=row.prompt, experiences=row.experiences[cut], times=row.times[cut]), budget)
     ]
+
+
+def blank(vlm: VLM) -> Row:
+    """What a rank runs that has nothing, beside others that have: one token that weighs nothing."""
+    problem = Problem(id="blank", images=(), question="blank", answer="none", verifier="text")
+    token = next(i for i in range(vlm.vocabulary) if i not in vlm.forbidden_ids)
+    nothing = np.zeros(1, dtype=np.float32)
+    rollout = Rollout(
+        prompt=vlm.encode(problem, "plain"),
+        sample=0,
+        token_ids=np.array([token], dtype=np.int64),
+        logprobs=nothing,
+        forced=np.ones(1, dtype=np.bool_),
+        text="",
+        finish_reason="length",
+        policy_version=0,
+        verdict=Verdict(outcome=Outcome.WRONG, reward=0.0, extracted=None),
+    )
+    experience = Experience(rollout=rollout, advantage=0.0, rl=nothing, imitation=nothing)
+    return Row(prompt=rollout.prompt, experiences=(experience,), times=(1,))
