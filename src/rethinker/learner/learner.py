@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -207,7 +208,11 @@ class PolicyLearner(Learner):
 
     def _collate(self, micro: Sequence[Row]) -> Batch:
         with self._stopwatch.within("collate"):
-            return collate(micro or [blank(self.vlm)], self.vlm, policy_version=self._policy_version)
+            return collate(micro or [self._blank], self.vlm, policy_version=self._policy_version)
+
+    @cached_property
+    def _blank(self) -> Row:
+        return blank(self.vlm)
 
     def _accumulate(self, micro: Sequence[Row], work: Work) -> Metrics:
         """Forward and backward of one micro-batch."""

@@ -31,6 +31,10 @@ Score = Callable[[Tensor, Tensor], Scored]
 
 def token_logprobs(vlm: VLM, batch: Batch) -> Scored:
     """Log-probability of each response token and the entropy where it was predicted (nats, temperature 1)."""
+    return vlm.inside(_token_logprobs, vlm, batch)
+
+
+def _token_logprobs(vlm: VLM, batch: Batch) -> Scored:
     score: Score = partial(_score, vlm) if vlm.plain_scores else _picked
     line = batch.line
     if vlm.shares_prompts:

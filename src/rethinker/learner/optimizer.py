@@ -12,7 +12,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from rethinker.errors import CheckpointError, ConfigError
 from rethinker.types import State
@@ -53,8 +55,12 @@ class Optimizer:
         self._optimizer.zero_grad(set_to_none=True)
 
     def clip(self, largest: float) -> float:
-        """Scale the gradients so that their norm is at most `largest`; return the norm before."""
-        return float(torch.nn.utils.clip_grad_norm_(self._masters.values(), largest))
+        """Scale the gradients so that their norm is at most `largest`; return the norm before, over all ranks."""
+        weights = list(self._masters.values())
+        norm = get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        clip_grads_with_norm_(weights, largest, norm)
+        return float(norm)
 
     @torch.no_grad()
     def step(self, lr: float) -> None:

@@ -29,7 +29,7 @@ class Costs:
         if sees_images:
             tower = module.get_encoder(modality="image")
             first = next(part for part in tower.modules() if isinstance(part, nn.Linear | nn.Conv2d | nn.Conv3d))
-            patch = first.weight[0].numel()  # it reads patches
+            patch = first.weight.shape[1:].numel()  # it reads patches
             self._value = _matrices(tower) / passed / patch
             below = _is_trained(tower)
             merged = module.config.to_dict().get("vision_config", {}).get("spatial_merge_size", 1) ** 2

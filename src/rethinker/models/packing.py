@@ -68,7 +68,7 @@ def pack(vlm: VLM, prompts: Sequence[Prompt], responses: Sequence[Ids], owners: 
             [len(ids) for ids in responses],
             owners,
             blocks=vlm.image_blocks(prompts),
-            dtype=vlm.module.dtype,
+            dtype=vlm.dtype,
             device=device,
         ),
         vision=vlm.vision(prompts),

@@ -87,7 +87,7 @@ def _fault(vlm: VLM, prompt: Prompt, own: Tensor) -> str:
     pairs = torch.tensor([[a, c], [b, c]], device=vlm.device)
     places = torch.arange(2, device=vlm.device).expand(vlm.position_axes, 2, 2)
     apart = vlm.hidden(pairs, positions=places, layout=AloneLayout(), vision={})[:, -1]
-    rounded = _ROUNDED.get(vlm.module.dtype, 2e-2)
+    rounded = _ROUNDED.get(vlm.dtype, 2e-2)
     if _far(apart[0], apart[1], rounded):
         return "something besides attention mixes its tokens"
     ids = torch.from_numpy(prompt.token_ids)[None].to(vlm.device)
@@ -104,7 +104,7 @@ def _causal(vlm: VLM, prompt: Prompt) -> Layout:
     return CausalLayout(
         len(prompt.token_ids),
         blocks=None if blocks is None else padded(blocks, fill=-1, device=vlm.device),
-        dtype=vlm.module.dtype,
+        dtype=vlm.dtype,
         device=vlm.device,
     )
 

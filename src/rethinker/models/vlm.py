@@ -27,6 +27,7 @@ from rethinker.models.families import family
 from rethinker.models.outlines import Placeholders
 from rethinker.models.patches import embed_patches_by_products
 from rethinker.models.pixels import PixelCache, Pixels, Prepared, join
+from rethinker.models.places import Place, directly
 from rethinker.models.sharing import try_out
 from rethinker.models.templates import Template
 from rethinker.models.text import TextProcessor
@@ -49,21 +50,33 @@ class VLM:
             prompt; and as many again of problems encoded ahead.
         blank_image: Give a batch without images a blank one that nothing sees, so that every rank of a sharded vision
             tower takes part in every pass.
+        sharing: `shares_prompts` and `plain_scores`, told; None tries them out.
+        place: Where and how it computes, if its weights do not say.
 
     Attributes:
         shares_prompts: Whether the responses to a prompt share its forward; where not, each is a forward of its own.
         plain_scores: Whether scores are those of the output layer on the final hidden states, and nothing more.
         blank: The prompt with the blank image.
+        inside: Calls a function where the whole model can be read, and returns what it returns.
 
     Raises:
         ModelError: a blank image is asked for and cannot be had.
     """
 
     def __init__(
-        self, module: Any, processor: Any, *, pixel_bytes: int = PIXEL_BYTES, blank_image: bool = False
+        self,
+        module: Any,
+        processor: Any,
+        *,
+        pixel_bytes: int = PIXEL_BYTES,
+        blank_image: bool = False,
+        sharing: tuple[bool, bool] | None = None,
+        place: Place | None = None,
     ) -> None:
         embed_patches_by_products(module)
         self.module = module
+        self.inside = place.inside if place else directly
+        self._place = place
         self.processor = TextProcessor(processor) if isinstance(processor, PreTrainedTokenizerBase) else processor
         self.tokenizer = self.processor.tokenizer
         self.eos_ids = _end_ids(module, self.tokenizer)
@@ -74,13 +87,18 @@ class VLM:
         self._family = family(module.config.model_type)
         self._placeholders = self._placeholders_by_size()
         self._cache = PixelCache(pixel_bytes)
-        self.shares_prompts, self.plain_scores = try_out(self)
+        self.shares_prompts, self.plain_scores = sharing or self.inside(try_out, self)
         self.blank = self._blank_prompt() if blank_image else None
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.module.parameters()).device
+        """Where it computes: where its weights are, unless it was told."""
+        return self._place.device if self._place else next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in, likewise."""
+        return self._place.dtype if self._place else self.module.dtype
 
     @property
     def vocabulary(self) -> int:
@@ -104,7 +122,7 @@ class VLM:
             return 0
         text = self.module.config.get_text_config()
         width = text.to_dict().get("head_dim") or text.hidden_size // text.num_attention_heads
-        return int(2 * self.text_layers * text.num_key_value_heads * width * self.module.dtype.itemsize)
+        return int(2 * self.text_layers * text.num_key_value_heads * width * self.dtype.itemsize)
 
     @property
     def sees_images(self) -> bool:

@@ -53,7 +53,7 @@ class SharedDecoder(Decoder):
 
     def __init__(self, vlm: VLM) -> None:
         self._vlm = vlm
-        self._cache = SiblingCache(layers=vlm.text_layers, dtype=vlm.module.dtype, device=vlm.device)
+        self._cache = SiblingCache(layers=vlm.text_layers, dtype=vlm.dtype, device=vlm.device)
         self._next = torch.zeros(0, dtype=torch.int64, device=vlm.device)
 
     @property
