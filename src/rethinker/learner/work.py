@@ -87,9 +87,7 @@ class Planner:
 
     def _total(self, weights: Sequence[Float32[np.ndarray, " tokens"]]) -> Total:
         weight = sum(float(each.sum(dtype=np.float64)) for each in weights)
-        return Total(
-            weight=weight, divisor=weight if self._divisor is None else constant_total(weights, self._divisor)
-        )
+        return Total(weight=weight, divisor=weight if self._divisor is None else constant_total(weights, self._divisor))
 
 
 def in_order(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,11 +191,15 @@ def merged_weights(module: Any) -> Iterator[tuple[str, Tensor]]:
 
 def save(module: Any, folder: Path) -> None:
     """Write what was trained: the whole model, or the adapter alone beside its base's name, as peft reads it."""
-    if not has_adapter(module):
+    if has_adapter(module):
+        save_adapter(module, adapter_weights(module), folder)
+    else:
         _write(module, folder)
-        return
-    weights = {name: weight.detach().cpu().contiguous() for name, weight in _adapter_weights(module).items()}
-    save_file(weights, folder / _WEIGHTS)
+
+
+def save_adapter(module: Any, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Write these as the weights of a module's adapter, under the names of `adapter_weights`."""
+    save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, folder / _WEIGHTS)
     module.peft_config[_ADAPTER].save_pretrained(folder)
 
 
@@ -206,7 +210,7 @@ def load_adapter(module: Any, folder: Path) -> None:
     Raises:
         ModelError: they are not of this module's adapter.
     """
-    weights, found = _adapter_weights(module), load_file(folder / _WEIGHTS)
+    weights, found = adapter_weights(module), load_file(folder / _WEIGHTS)
     if odd := sorted(weights.keys() ^ found.keys()):
         raise ModelError(f"{folder} holds the adapter of another model: {len(odd)} weights differ, first {odd[0]}")
     for name, weight in weights.items():
@@ -221,7 +225,7 @@ def base_of(folder: Path) -> str:
 
 def save_merged(module: Any, folder: Path) -> None:
     """Write the whole model with its adapter added in, as if it had been trained in full."""
-    whole = {**dict(merged_weights(module)), **_buffers(module)}
+    whole = {**dict(merged_weights(module)), **kept_buffers(module)}
     _write(module, folder, state_dict={name: tensor.contiguous() for name, tensor in whole.items()})
 
 
@@ -240,7 +244,13 @@ def _write(module: Any, folder: Path, **given: Any) -> None:
         module.save_pretrained(folder, **given)
     finally:
         module.generation_config = settings
-    settings.to_json_file(folder / GENERATION_CONFIG_NAME, keys_to_pop=["compile_config"])
+    save_generation_settings(module, folder)
+
+
+def save_generation_settings(module: Any, folder: Path) -> None:
+    """Write the settings of generation as they came, for a module that has some."""
+    if module.generation_config is not None:
+        module.generation_config.to_json_file(folder / GENERATION_CONFIG_NAME, keys_to_pop=["compile_config"])
 
 
 def _adapted(module: Any) -> dict[str, Any]:
@@ -252,14 +262,14 @@ def _adapted(module: Any) -> dict[str, Any]:
     return {name: child for name, child in module.named_modules() if isinstance(child, LoraLayer)}
 
 
-def _buffers(module: Any) -> dict[str, Tensor]:
+def kept_buffers(module: Any) -> dict[str, Tensor]:
     """What a folder holds besides weights, under the names that it has without an adapter."""
     weights = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     held = module.state_dict()
     return {name.replace(".base_layer.", "."): held[name] for name in held if name not in weights}
 
 
-def _adapter_weights(module: Any) -> dict[str, Tensor]:
+def adapter_weights(module: Any) -> dict[str, Tensor]:
     """The adapter's own weights under their names in a file."""
     adapted = _adapted(module)
     return {

@@ -1,0 +1,1 @@
+"""One run over many processes: a sharded learner, its ranks, and how the driver calls them."""
