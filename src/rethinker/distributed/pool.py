@@ -13,10 +13,13 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
-from rethinker.distributed.peers import Peer, gather
+from rethinker.distributed.chunks import chunked
+from rethinker.distributed.peers import Peer
 from rethinker.errors import RankLostError
 from rethinker.interfaces import Request, RolloutEngine
 from rethinker.types import Completion, Prompt
+
+_CHUNK_BYTES = 256_000_000
 
 Respawn = Callable[[int], Peer]
 """Make replica number so-and-so again, with the weights of the latest sync; raises `RankLostError` where it cannot."""
@@ -112,13 +115,21 @@ class PooledEngine(RolloutEngine):
 
     def load_weights(self, weights: Iterator[tuple[str, Tensor]], version: int) -> None:
         """Send weights to every replica; a `WeightSync` of the cluster does it without this process in between."""
-        self.forget_homes()
-        listed = list(weights)
-        gather(self.peers, [peer.call("load_weights", listed, version) for peer in self.peers])
+        self.load_chunks(list(chunked(weights, limit=_CHUNK_BYTES)), version)
 
-    def forget_homes(self) -> None:
-        """The replicas' caches are gone: any may read a prompt now."""
-        self._homes.clear()
+    def load_chunks(self, chunks: Sequence[object], version: int) -> None:
+        """Let every replica take weights; one that died meanwhile is replaced, which brings it the latest.
+
+        Args:
+            chunks: The chunks, or what stands for them there.
+        """
+        self._homes.clear()  # caches are gone: any replica may read a prompt now
+        taking = [(replica, replica.peer.call("load_weights", chunks, version)) for replica in self._replicas]
+        for replica, taken in taking:
+            try:
+                taken.result(timeout=self._patience)
+            except (RankLostError, TimeoutError) as error:
+                self._replace(replica, error)
 
     def close(self) -> None:
         """Close every replica."""

@@ -6,10 +6,10 @@ A call per token would cost more than the token: `collect` goes on sampling for 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from torch import Tensor
-
+from rethinker.distributed.chunks import Chunk, unchunked
 from rethinker.interfaces import Request, RolloutEngine
 from rethinker.types import Completion
 
@@ -22,10 +22,12 @@ class EngineReplica:
 
     Args:
         engine: Takes weights by copying them.
+        fetch: Gets a chunk of weights from what stands for it.
     """
 
-    def __init__(self, engine: RolloutEngine) -> None:
+    def __init__(self, engine: RolloutEngine, *, fetch: Callable[[Any], Chunk] = lambda chunk: chunk) -> None:
         self._engine = engine
+        self._fetch = fetch
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests."""
@@ -43,9 +45,9 @@ class EngineReplica:
         """Forget a request."""
         self._engine.cancel(request_id)
 
-    def load_weights(self, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
-        """Take weights; nothing may be pending."""
-        self._engine.load_weights(iter(weights), version)
+    def load_weights(self, chunks: Sequence[object], version: int) -> None:
+        """Take weights, a chunk at a time; nothing may be pending."""
+        self._engine.load_weights(unchunked(map(self._fetch, chunks)), version)
 
     def close(self) -> None:
         """Free what the engine holds."""
