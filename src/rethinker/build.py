@@ -29,6 +29,7 @@ from rethinker.models.templates import Template
 from rethinker.models.vlm import VLM
 from rethinker.rewards.pool import VerifierPool
 from rethinker.rollout.episodes import Episodes
+from rethinker.rollout.making import EpisodeMaker
 from rethinker.rollout.rethink import Rethinker
 from rethinker.rollout.sampler import Sampler
 from rethinker.rollout.second_looks import Marker
@@ -236,7 +237,7 @@ def _episodes(
         group_size=config.sampler.group_size,
         rounds=config.sampler.max_rounds if config.sampler.kind == "dynamic" else 1,
     )
-    return Episodes(
+    maker = EpisodeMaker(
         sampler=sampler,
         rethinker=_rethinker(config, vlm, engine, scorer, stopwatch),
         credit=partial(
@@ -251,6 +252,10 @@ def _episodes(
         marker=marker,
         stopwatch=stopwatch,
         seed=config.seed,
+    )
+    return Episodes(
+        maker,
+        stopwatch=stopwatch,
         updates=config.train.updates_per_episode,
         token_logprobs=learner.token_logprobs if config.learner.behaviour_logprobs == "learner" else None,
     )

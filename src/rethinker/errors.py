@@ -59,6 +59,14 @@ class CheckpointError(RethinkerError):
     """A checkpoint is missing, damaged, of another configuration, or could not be written."""
 
 
+class ClusterError(RethinkerError):
+    """The processes of a run cannot be had as asked: no room for them, sizes that do not fit, an address in vain."""
+
+
+class RankLostError(RethinkerError):
+    """A process of a run died, hangs, or cannot be reached; the run can go on from its last checkpoint."""
+
+
 class Interrupted(RethinkerError):  # noqa: N818 (a stop asked for, not a failure)
     """A signal asked the run to stop; the step was finished and saved.
 

@@ -34,6 +34,8 @@ class Stopwatch:
         self._names = tuple(names)
         self._recorder = recorder
         self._seconds = dict.fromkeys(self._names, 0.0)
+        self._lock = threading.Lock()
+        self._thread = threading.get_ident()
 
     @property
     def recording(self) -> bool:
@@ -48,11 +50,14 @@ class Stopwatch:
             with self.within(name):
                 yield
         finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+            with self._lock:
+                self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     def within(self, name: str) -> AbstractContextManager[None]:
-        """A finer stretch, for the recorder alone."""
-        return self._recorder.span(name) if self._recorder else _FREE
+        """A finer stretch, for the recorder alone; on another thread than the stopwatch's own it stands `apart`."""
+        if self._recorder is None:
+            return _FREE
+        return self._recorder.span(name) if self._thread == threading.get_ident() else self._recorder.apart(name)
 
     def apart(self, name: str) -> AbstractContextManager[None]:
         """The same on another thread, beside what the main thread does."""
@@ -60,7 +65,7 @@ class Stopwatch:
 
     def count(self, **amounts: float) -> None:
         """What the innermost open stretch got done (`tokens`, …), for the recorder alone."""
-        if self._recorder:
+        if self._recorder and self._thread == threading.get_ident():
             self._recorder.count(amounts)
 
     def start(self) -> None:
@@ -76,9 +81,9 @@ class Stopwatch:
 
     def drain(self) -> Metrics:
         """`time/<name>` in seconds since the last drain; starts again from nothing."""
-        drained = {f"time/{name}": Mean(sum=seconds) for name, seconds in self._seconds.items()}
-        self._seconds = dict.fromkeys(self._names, 0.0)
-        return drained
+        with self._lock:
+            drained, self._seconds = self._seconds, dict.fromkeys(self._names, 0.0)
+        return {f"time/{name}": Mean(sum=seconds) for name, seconds in drained.items()}
 
 
 class Event(NamedTuple):

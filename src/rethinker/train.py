@@ -262,6 +262,7 @@ class Run:
     def state_dict(self) -> State:
         """All that the rest of the run depends on."""
         parts = self.parts
+        parts.episodes.settle()  # or what is being made would take from the stream meanwhile
         return {
             "step": self._step,
             "version": self._version,

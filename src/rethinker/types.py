@@ -117,7 +117,7 @@ class Outline:
             )
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True, kw_only=True)
 class Prompt:
     """One problem under one template, as the model reads it; one object shared by all siblings of a group.
 

@@ -13,14 +13,15 @@ from tests.rollout.scripted import CUT, ListStream, RuleScorer, ScriptedEngine, 
 from rethinker.algo.advantages import grpo
 from rethinker.algo.credit import LengthPenalty, credit
 from rethinker.algo.truncation import soft_penalty
-from rethinker.interfaces import Request
+from rethinker.interfaces import Request, WeightSync
 from rethinker.models.vlm import VLM
 from rethinker.rollout.behaviour import TokenLogprobs
-from rethinker.rollout.episodes import Episode, Episodes
+from rethinker.rollout.episodes import BetweenEpisodes, Episode, Episodes
+from rethinker.rollout.making import EpisodeMaker
 from rethinker.rollout.second_looks import Marker
 from rethinker.runs.codec import decode, encode
 from rethinker.timing import Stopwatch
-from rethinker.types import Experience, Rethought, State
+from rethinker.types import Experience, Mean, Metrics, Rethought, State
 
 NAMES = "abcdefghijkl"
 
@@ -30,6 +31,10 @@ def say(request: Request, sample: int) -> str:
 
 
 LOOK = "\n\\boxed{3}"
+
+
+def scripted(vlm: VLM, look: str = LOOK) -> ScriptedEngine:
+    return ScriptedEngine(vlm, lambda request, sample: look if len(request.prefix) else say(request, sample))
 
 
 def episodes(
@@ -43,11 +48,15 @@ def episodes(
     token_logprobs: TokenLogprobs | None = None,
     mask: bool = False,
     penalty: LengthPenalty | None = None,
+    staleness: int = 0,
+    dropped_beyond: int | None = None,
+    last: int = 5,
+    engine: ScriptedEngine | None = None,
 ) -> Episodes:
-    engine = ScriptedEngine(vlm, lambda request, sample: look if len(request.prefix) else say(request, sample))
+    engine = engine or scripted(vlm, look)
     scorer = RuleScorer()
     stream = ListStream([problem(name) for name in NAMES])
-    return Episodes(
+    maker = EpisodeMaker(
         sampler=sampler(vlm, engine, stream, queries=queries, group_size=4, seed=seed),
         rethinker=rethinker(vlm, engine, scorer) if force else None,
         credit=partial(
@@ -62,7 +71,14 @@ def episodes(
         marker=Marker(),
         stopwatch=Stopwatch(),
         seed=seed,
+    )
+    return Episodes(
+        maker,
+        stopwatch=Stopwatch(),
         updates=updates,
+        staleness=staleness,
+        dropped_beyond=dropped_beyond,
+        last=last,
         token_logprobs=token_logprobs,
     )
 
@@ -204,3 +220,94 @@ def test_the_learner_is_asked_for_log_probs_once_an_episode_where_the_engines_do
         assert engines.rollout.token_ids.tolist() == learners.rollout.token_ids.tolist()
         assert np.allclose(engines.rollout.logprobs - learners.rollout.logprobs, 0.5)
         assert engines.advantage == learners.advantage
+
+
+class EngineSync(WeightSync):
+    def __init__(self, engine: ScriptedEngine) -> None:
+        self.engine = engine
+
+    def publish(self, version: int) -> Metrics:
+        assert self.engine.pending == 0
+        self.engine.load_weights(iter(()), version)
+        return {}
+
+
+@pytest.mark.parametrize("staleness", [0, 1, 3])
+def test_episode_n_is_sampled_by_policy_n_minus_the_staleness(tiny_vlm: VLM, staleness: int) -> None:
+    engine = scripted(tiny_vlm)
+    made = episodes(tiny_vlm, staleness=staleness, engine=engine)
+    weights, seen = BetweenEpisodes(EngineSync(engine), made), []
+    for episode in islice(made, 5):
+        seen.append((episode.number, {each.rollout.policy_version for batch in episode.batches() for each in batch}))
+        weights.publish(episode.number + 1)
+    assert seen == [(number, {max(0, number - staleness)}) for number in range(5)]
+
+
+def test_no_episode_is_made_ahead_beyond_the_last(tiny_vlm: VLM) -> None:
+    engine = scripted(tiny_vlm)
+    for episode in islice(episodes(tiny_vlm, staleness=2, last=2, engine=engine, force=False), 3):
+        assert len([*episode.batches()]) == 2
+    assert len(engine.asked) == 3 * 6
+
+
+def test_samples_of_too_old_a_policy_are_dropped_and_counted(tiny_vlm: VLM) -> None:
+    engine = scripted(tiny_vlm)
+    made = episodes(tiny_vlm, staleness=2, dropped_beyond=1, engine=engine)
+    weights = BetweenEpisodes(EngineSync(engine), made)
+    left = []
+    for episode in islice(made, 4):
+        metrics = episode.drain_metrics()
+        left.append(sum(len(batch) for batch in episode.batches()))
+        assert metrics["pipeline/staleness"].value == min(2, episode.number)
+        assert metrics["pipeline/dropped"] == Mean(sum=24.0 * (episode.number >= 2), count=24)
+        weights.publish(episode.number + 1)
+    assert left == [24, 24, 0, 0]
+
+
+def trained(made: Episodes, engine: ScriptedEngine, batches: int) -> list[list[str]]:
+    """So many batches, with a sync after each episode."""
+    weights, seen = BetweenEpisodes(EngineSync(engine), made), []
+    for episode in made:
+        for batch in episode.batches():
+            seen.append([f"{each.rollout.text} {each.rollout.policy_version} {each.advantage}" for each in batch])
+            if episode.spent:
+                weights.publish(engine.version + 1)
+            if len(seen) == batches:
+                return seen
+    raise AssertionError
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_run_resumed_with_episodes_ahead_trains_on_the_same(tiny_vlm: VLM, stop: int) -> None:
+    """Stopped after so many batches, of which an episode has two."""
+    whole = scripted(tiny_vlm)
+    wanted = trained(episodes(tiny_vlm, staleness=1, engine=whole), whole, 6)
+    first, second = scripted(tiny_vlm), scripted(tiny_vlm)
+    made, resumed = (episodes(tiny_vlm, staleness=1, engine=engine) for engine in (first, second))
+    before = trained(made, first, stop)
+    state = through_disk(made.state_dict())
+    stream_of(resumed).position = stream_of(made).position
+    resumed.load_state_dict(state)
+    second.version = first.version
+    assert before + trained(resumed, second, 6 - stop) == wanted
+
+
+def stream_of(made: Episodes) -> ListStream:
+    stream = made._maker._sampler._stream
+    assert isinstance(stream, ListStream)
+    return stream
+
+
+def test_what_keeps_an_episode_from_being_made_ahead_is_raised_by_the_loop(tiny_vlm: VLM) -> None:
+    def broken(request: Request, sample: int) -> str:
+        raise OSError("no such engine")
+
+    engine = scripted(tiny_vlm)
+    made = episodes(tiny_vlm, staleness=1, engine=engine)
+    coming = iter(made)
+    list(next(coming).batches())
+    made.settle()
+    engine.say = broken
+    list(next(coming).batches())
+    with pytest.raises(OSError, match="no such engine"):
+        next(coming)

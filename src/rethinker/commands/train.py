@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from os.path import expanduser
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from rich.table import Table
 from rethinker.build import build
 from rethinker.config import Config
 from rethinker.config_files import living_in, load, to_yaml
-from rethinker.errors import CheckpointError, ConfigError, DataError, DatasetError, Interrupted
+from rethinker.errors import CheckpointError, ConfigError, DataError, DatasetError, Interrupted, RankLostError
 from rethinker.interfaces import ProblemSource
 from rethinker.rewards.preflight import preflight
 from rethinker.runs.checkpoints import latest_checkpoint
@@ -66,8 +66,9 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
     quieten()
     console = Console()
     with StopSignal() as stop, PeakMemory() as memory:
+        train = partial(_train, config, folder, console, memory=memory, stop=stop)
         try:
-            parts, summary = _train(config, folder, console, memory=memory, stop=stop, resuming=resuming)
+            parts, summary = _surviving(train, config, console, stop=stop, resuming=resuming)
         except KeyboardInterrupt:
             raise Interrupted(_what_is_lost(folder), exit_code=stop.exit_code or 130) from None
     show(console, parts, summary)
@@ -75,10 +76,35 @@ def _run(config: Config, folder: RunFolder, *, resuming: bool) -> Summary:
     return summary
 
 
-def _train(
-    config: Config, folder: RunFolder, console: Console, *, memory: PeakMemory, stop: StopSignal, resuming: bool
+def _surviving(
+    train: Callable[..., tuple[Parts, Summary]], config: Config, console: Console, *, stop: StopSignal, resuming: bool
 ) -> tuple[Parts, Summary]:
-    parts = build(config, folder)
+    """Train, going on from the last checkpoint after a process was lost, as often as the cluster allows."""
+    restarts = config.cluster.max_restarts if config.cluster.kind == "ray" else 0
+    for lost in count():
+        try:
+            return train(resuming=resuming or lost > 0, after_loss=lost > 0)
+        except RankLostError as error:
+            if stop.exit_code is not None:  # the signal that asked us to stop has reached the others too
+                raise KeyboardInterrupt from error
+            if lost >= restarts:
+                raise
+            say = partial(console.print, highlight=False, soft_wrap=True, markup=False, style="yellow")
+            say(f"{error}\ngoing on from the last checkpoint, restart {lost + 1} of at most {restarts}")
+    raise AssertionError("counts for ever")
+
+
+def _train(
+    config: Config,
+    folder: RunFolder,
+    console: Console,
+    *,
+    memory: PeakMemory,
+    stop: StopSignal,
+    resuming: bool,
+    after_loss: bool,
+) -> tuple[Parts, Summary]:
+    parts = build(config, folder, after_loss=after_loss)
     try:
         for line in preflight(parts.scorer, sample_of(parts.validation), graded=config.verifier.kind == "python"):
             console.print(line, highlight=False, soft_wrap=True, markup=False, style="yellow")
@@ -95,7 +121,7 @@ def _train(
                 run.record_quarantine()
                 parts.write_profile()
     finally:
-        parts.scorer.close()
+        parts.close()
 
 
 def _what_is_lost(folder: RunFolder) -> str:

@@ -70,8 +70,8 @@ class Quarantine:
         return "; ".join(f"{name}: {reason}" for name, reason in list(self._reasons.items())[:SHOWN])
 
     def rows(self) -> list[dict[str, str]]:
-        """`{"id": …, "reason": …}` per row set aside, in the order they were met."""
-        return [{"id": name, "reason": reason} for name, reason in self._reasons.items()]
+        """`{"id": …, "reason": …}` per row set aside, in the order they were met; another thread may be adding some."""
+        return [{"id": name, "reason": reason} for name, reason in list(self._reasons.items())]
 
     def state_dict(self) -> State:
         """What was seen and set aside."""

@@ -1,20 +1,21 @@
-"""Episodes: one behaviour policy's responses, made once and trained on batch by batch."""
+"""Episodes: one behaviour policy's responses, made once, ahead of the learner if asked, and trained on by batches.
+
+Which policy samples what never depends on who is faster: with a staleness of k, episode n is sampled by policy
+max(0, n − k). Making goes on only between the moment the loop asks for an episode and the next sync, so a sync, a
+measurement and a checkpoint find nothing under way; runs stay repeatable and resume exactly.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from rethinker.interfaces import Scorer
+from rethinker.interfaces import WeightSync
 from rethinker.rollout.behaviour import TokenLogprobs, recomputed
-from rethinker.rollout.rethink import Extended, Rethinker
-from rethinker.rollout.sampler import Sampler, is_mixed
-from rethinker.rollout.second_looks import Marker, forced, second_look_metrics, spontaneous
-from rethinker.seeding import Purpose, generator
+from rethinker.rollout.making import EpisodeMaker, Made
 from rethinker.timing import Stopwatch
-from rethinker.types import NO_VERDICT, Experience, Group, Mean, Metrics, Rollout, State, merge
-
-Credit = Callable[[Group], list[Experience]]
-"""One group to its experiences (`algo.credit.credit` with its settings)."""
+from rethinker.types import Experience, Mean, Metrics, State
 
 
 class Episode:
@@ -46,36 +47,38 @@ class Episode:
 
 
 class Episodes:
-    """Makes episodes for ever: sample, force second looks, credit, shuffle groups, cut into updates.
+    """The episodes of a run, for ever.
 
     Args:
-        rethinker: None forces nothing.
+        maker: Asked for one episode after another, by nobody else.
         updates: Batches per episode; groups stay whole, so that siblings share their prompt.
+        staleness: Syncs that come between the sampling of an episode and its first update, k; above 0 a thread samples
+            while the learner trains, on an engine that has weights of its own.
+        dropped_beyond: Samples of more syncs ago are not trained on; None drops none.
+        last: Number of the run's last episode; none is made ahead beyond it.
         token_logprobs: The learner's, which take the place of the engine's; None keeps those.
     """
 
     def __init__(
         self,
+        maker: EpisodeMaker,
         *,
-        sampler: Sampler,
-        rethinker: Rethinker | None,
-        credit: Credit,
-        scorer: Scorer,
-        marker: Marker,
         stopwatch: Stopwatch,
-        seed: int,
         updates: int,
+        staleness: int = 0,
+        dropped_beyond: int | None = None,
+        last: int = 0,
         token_logprobs: TokenLogprobs | None = None,
     ) -> None:
-        self._sampler = sampler
-        self._rethinker = rethinker
-        self._credit = credit
-        self._scorer = scorer
-        self._marker = marker
+        self._maker = maker
         self._stopwatch = stopwatch
-        self._seed = seed
         self._updates = updates
+        self._staleness = staleness
+        self._dropped_beyond = staleness if dropped_beyond is None else dropped_beyond
+        self._last = last
         self._token_logprobs = token_logprobs
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="episodes") if staleness else None
+        self._coming: deque[Future[Made]] = deque()
         self._current: Episode | None = None
         self._next = 0
 
@@ -83,88 +86,94 @@ class Episodes:
         """The unspent episode of a resumed run first, then new ones."""
         while True:
             if self._current is None or self._current.spent:
-                self._current = self._make(self._next)
+                self._make_ahead(self._next)
+                made = self._coming.popleft().result() if self._coming else self._maker.make(self._next)
                 self._next += 1
+                self._current = self._episode(made)
+            else:
+                self._make_ahead(self._current.number)
             yield self._current
 
+    def settle(self) -> None:
+        """Wait until nothing is being made.
+
+        Raises:
+            RethinkerError: what kept an episode from being made.
+        """
+        for coming in self._coming:
+            coming.result()
+
     def state_dict(self) -> State:
-        """The unspent part of the current episode, and the number of the next."""
-        return {"next": self._next, "current": self._current.state_dict() if self._current else None}
+        """The unspent part of the current episode, those made ahead, and the number of the next."""
+        self.settle()
+        return {
+            "next": self._next,
+            "current": self._current.state_dict() if self._current else None,
+            "ahead": [coming.result().state_dict() for coming in self._coming],
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Restore `state_dict`."""
         self._next = int(state["next"])
         current = state["current"]
         self._current = Episode(int(current["number"]), current["left"], {}) if current is not None else None
+        self._coming = deque(_done(Made(**made)) for made in state["ahead"])
 
-    def _make(self, number: int) -> Episode:
-        sampled = self._sampler.sample(number)
-        extended = self._extended(sampled.groups)
-        metrics = merge(sampled.metrics, _first_metrics(sampled.groups), _group_metrics(extended.groups))
-        with self._stopwatch("verify"):
-            own = spontaneous(sampled.groups, self._scorer, self._marker)
-        made = forced(extended.second_looks, sampled.groups)
-        metrics |= second_look_metrics(own, made, kept=extended.kept) | _outcomes("rethink", extended.second_looks)
-        looked = sum(len(look.token_ids) - look.trigger_span[1] for look in extended.second_looks)
-        metrics["tokens/generated"] = Mean(sum=sampled.tokens + looked)
-        order = generator(self._seed, Purpose.SHUFFLE, step=number).permutation(len(extended.groups))
-        shuffled = [self._credit(extended.groups[int(index)]) for index in order]
-        metrics |= _credit_metrics([experience for experiences in shuffled for experience in experiences])
+    def _make_ahead(self, asked: int) -> None:
+        """Let the thread make all that may be made while episode `asked` is trained on."""
+        if self._thread is None:
+            return
+        for number in range(self._next + len(self._coming), min(asked + self._staleness, self._last) + 1):
+            self._coming.append(self._thread.submit(self._maker.make, number))
+
+    def _episode(self, made: Made) -> Episode:
+        """What is trained on, under the log-probs that its first update compares with.
+
+        There is a sync after every episode, so the policy that trains on episode n is number n.
+        """
+        groups, metrics = self._fresh(made)
         metrics["behaviour/recomputed"] = Mean(sum=0.0)
         if self._token_logprobs is not None:
             with self._stopwatch("logprobs"):
-                shuffled, moved = recomputed(shuffled, self._token_logprobs)
+                groups, moved = recomputed(groups, self._token_logprobs)
             metrics |= moved
-        size = len(shuffled) // self._updates
+        size = len(groups) // self._updates
         batches = [
-            [experience for experiences in shuffled[start : start + size] for experience in experiences]
+            [experience for experiences in groups[start : start + size] for experience in experiences]
             for start in range(0, size * self._updates, size)
         ]
-        return Episode(number, batches, metrics)
+        return Episode(made.number, batches, metrics)
 
-    def _extended(self, groups: Sequence[Group]) -> Extended:
-        if self._rethinker is None:
-            return Extended(groups=tuple(groups), second_looks=(), kept=0)
-        return self._rethinker.extend(groups)
-
-
-def _first_metrics(groups: Sequence[Group]) -> Metrics:
-    """Rewards and lengths of the responses as first sampled: the policy's own, before anything was forced."""
-    rollouts = [rollout for group in groups for rollout in group.rollouts]
-    count = len(rollouts)
-    lengths = sum(len(rollout.token_ids) for rollout in rollouts)
-    return {
-        "reward/mean": Mean(sum=sum(rollout.verdict.reward for rollout in rollouts), count=count),
-        **_outcomes("reward", rollouts),
-        "tokens/prompt": Mean(sum=sum(len(g.rollouts[0].prompt.token_ids) for g in groups), count=len(groups)),
-        "tokens/response": Mean(sum=lengths, count=count),
-        "tokens/truncated": Mean(sum=sum(rollout.finish_reason == "length" for rollout in rollouts), count=count),
-    }
+    def _fresh(self, made: Made) -> tuple[list[list[Experience]], Metrics]:
+        """Without the samples of too old a policy; how old the others are."""
+        if not self._staleness:
+            return made.groups, dict(made.metrics)
+        ages = [[made.number - each.rollout.policy_version for each in group] for group in made.groups]
+        kept = [
+            [each for each, age in zip(group, old, strict=True) if age <= self._dropped_beyond]
+            for group, old in zip(made.groups, ages, strict=True)
+        ]
+        flat = [age for old in ages for age in old]
+        return kept, made.metrics | {
+            "pipeline/staleness": Mean(sum=sum(flat), count=len(flat)),
+            "pipeline/dropped": Mean(sum=sum(age > self._dropped_beyond for age in flat), count=len(flat)),
+        }
 
 
-def _credit_metrics(experiences: Sequence[Experience]) -> Metrics:
-    """What became of long responses: cut and out of the loss, or with less reward."""
-    masked = sum(e.rollout.finish_reason == "length" and not e.rl.any() for e in experiences)
-    penalties = [e.penalty for e in experiences if e.penalty is not None]
-    return {
-        "tokens/masked": Mean(sum=masked, count=len(experiences)),
-        "reward/length_penalty": Mean(sum=sum(penalties), count=len(penalties)),
-    }
+class BetweenEpisodes(WeightSync):
+    """Publishes once nothing is being sampled."""
+
+    def __init__(self, weights: WeightSync, episodes: Episodes) -> None:
+        self._weights = weights
+        self._episodes = episodes
+
+    def publish(self, version: int) -> Metrics:
+        """After it returns, engines sample from the learner's weights under `version`."""
+        self._episodes.settle()
+        return self._weights.publish(version)
 
 
-def _outcomes(name: str, rollouts: Sequence[Rollout]) -> Metrics:
-    """Shares of the responses that got no verdict, by why."""
-    outcomes = [rollout.verdict.outcome for rollout in rollouts]
-    return {f"{name}/{outcome.value}": Mean(sum=outcomes.count(outcome), count=len(outcomes)) for outcome in NO_VERDICT}
-
-
-def _group_metrics(groups: Sequence[Group]) -> Metrics:
-    """Which of the groups that are trained on teach something (the vanishing advantages)."""
-    count = len(groups)
-    mixed = sum(is_mixed(group) for group in groups)
-    right = sum(all(rollout.verdict.correct for rollout in group.rollouts) for group in groups if not is_mixed(group))
-    return {
-        "groups/mixed": Mean(sum=mixed, count=count),
-        "groups/all_correct": Mean(sum=right, count=count),
-        "groups/all_wrong": Mean(sum=count - mixed - right, count=count),
-    }
+def _done(made: Made) -> Future[Made]:
+    future: Future[Made] = Future()
+    future.set_result(made)
+    return future

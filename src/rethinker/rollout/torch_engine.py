@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from rethinker.interfaces import Request, RolloutEngine, Sampling
+from rethinker.models.adopting import adopt
 from rethinker.models.compiling import uncompiled
 from rethinker.models.vlm import VLM
 from rethinker.rollout.admission import Admission, Owner, Part
@@ -71,11 +72,12 @@ class TorchEngine(RolloutEngine):
     """Samples from a VLM held in this process.
 
     Args:
-        vlm: The model; shared with the learner, so `load_weights` only takes the version.
+        vlm: The model; shared with the learner, or the engine's own.
         max_rows: Most samples decoded at once.
         cache_bytes: Most bytes of keys and values, reckoned as if every response grew to its limit; one request's
             samples are split until they fit, and a single sample is always taken.
         read_tokens: Most tokens of prompts and prefixes read in one forward, except where one alone has more.
+        own_weights: Whether `load_weights` copies; not where the weights are the learner's own tensors.
         stopwatch: Told where the time goes.
     """
 
@@ -86,9 +88,11 @@ class TorchEngine(RolloutEngine):
         max_rows: int = 256,
         cache_bytes: int = 8_000_000_000,
         read_tokens: int = 16_384,
+        own_weights: bool = False,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self.vlm = vlm
+        self._own_weights = own_weights
         self.policy_version = 0
         self._stopwatch = stopwatch or Stopwatch()
         self._max_rows = max_rows
@@ -127,10 +131,16 @@ class TorchEngine(RolloutEngine):
                 if request.id == request_id:
                     self._rows.alive[row] = False
 
-    def load_weights(self, weights: Iterator[tuple[str, Tensor]], version: int) -> None:  # noqa: ARG002
-        """Take the version; the weights are the learner's own tensors and need no copy."""
+    def load_weights(self, weights: Iterator[tuple[str, Tensor]], version: int) -> None:
+        """Take the version, and the weights where they are not the learner's own tensors.
+
+        Raises:
+            ModelError: the weights are of another model.
+        """
         if self._rows is not None and bool(self._rows.alive.any()):
             raise RuntimeError("weights changed while samples were decoding; drain the engine first")
+        if self._own_weights:
+            adopt(self.vlm.module, weights)
         self.policy_version = version
 
     def close(self) -> None:
