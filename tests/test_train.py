@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from unittest.mock import Mock
 
 import torch
@@ -30,13 +31,15 @@ def run(**parts: object) -> Run:
     return Run(Parts(**rest | parts), progress=Mock(), memory=Mock(peak_bytes=0), stop=Mock())
 
 
-def test_a_resumed_engine_has_the_weights_of_the_checkpoint_and_the_learner_its_own_state(tiny_vlm: VLM) -> None:
+def test_a_resumed_engine_has_the_weights_of_the_checkpoint_and_the_learner_its_own_state(
+    tiny_vlm: VLM, tmp_path: Path
+) -> None:
     stopped, resumed = learner(tiny_vlm), learner(tiny_vlm)
     stopped.policy_synced(1)
     stopped.update(batch(tiny_vlm))  # in the middle of an episode: the weights have moved since the sync
-    state = run(learner=stopped).state_dict() | {"version": 1}
+    state = run(learner=stopped).save(tmp_path) | {"version": 1}
     engine = ReadingEngine(tiny_vlm, lambda request, sample: "")
-    run(learner=resumed, weights=LocalSync(resumed, engine)).load_state_dict(state)
+    run(learner=resumed, weights=LocalSync(resumed.named_weights, engine)).load(tmp_path, state)
     assert engine.version == 1
     assert all(torch.equal(engine.held[name], weight) for name, weight in stopped.named_weights())
     assert encode(resumed.state_dict())[0] == encode(stopped.state_dict())[0]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -15,6 +12,7 @@ from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
 from rethinker.algo.truncation import soft_penalty
 from rethinker.algorithm_config import AdvantageConfig
 from rethinker.build_data import Problems, build_problems, open_parts, refuse_too_few
+from rethinker.build_learner import build_learner, choose_trained
 from rethinker.config import Config, SamplingConfig
 from rethinker.cores import usable_cores
 from rethinker.data.prefetch import Prepare
@@ -22,8 +20,6 @@ from rethinker.data.quarantine import Quarantine
 from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
 from rethinker.interfaces import AdvantageEstimator, Learner, Replay, RolloutEngine, Sampling, Scorer
-from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
-from rethinker.models import adapters
 from rethinker.models.loading import load
 from rethinker.models.templates import Template
 from rethinker.models.vlm import VLM
@@ -67,7 +63,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
     engine = build_engine(config, vlm, stopwatch)
     scorer = build_scorer(config, stopwatch)
     marker = Marker(config.evaluation.marker)
-    learner = _learner(config, vlm, stopwatch)
+    learner = build_learner(config, vlm, stopwatch)
     return Parts(
         cadence=Cadence(
             steps=config.train.steps,
@@ -79,7 +75,7 @@ def build(config: Config, folder: RunFolder) -> Parts:
         episodes=_episodes(config, problems, vlm, engine, scorer, stopwatch, marker, learner),
         replay=_replay(config),
         learner=learner,
-        weights=LocalSync(learner, engine),
+        weights=LocalSync(learner.named_weights, engine),
         held_out=build_held_out(config, vlm, engine, scorer, problems.quarantine),
         scorer=scorer,
         validation=problems.validation,
@@ -140,22 +136,6 @@ def build_vlm(config: Config) -> VLM:
     )
     choose_trained(vlm.module, config)
     return vlm
-
-
-def choose_trained(module: Any, config: Config) -> None:
-    """Freeze, adapt and checkpoint as `model` says.
-
-    Raises:
-        ModelError: the model has no such part.
-    """
-    model = config.model
-    adapters.freeze(module, model.freeze if model.adapter.kind == "none" else ())
-    if model.adapter.kind == "lora":
-        adapter = model.adapter
-        lora = adapters.Lora(rank=adapter.rank, alpha=adapter.alpha, dropout=adapter.dropout, parts=adapter.parts)
-        adapters.add_lora(module, lora, seed=config.seed)
-    if model.gradient_checkpointing:
-        adapters.recompute_activations(module)
 
 
 def resolve_device(name: str) -> str:
@@ -315,50 +295,6 @@ def _replay(config: Config) -> Replay:
             return SelectiveSampleReplay(
                 seed=config.seed, alpha=replay.alpha, lifetime=replay.lifetime, capacity=replay.capacity
             )
-
-
-def _learner(config: Config, vlm: VLM, stopwatch: Stopwatch) -> PolicyLearner:
-    learner = config.learner
-    reference, adapted = None, config.model.adapter.kind == "lora"
-    if config.objective.kl_coefficient:
-        reference = vlm if adapted else VLM(copy.deepcopy(vlm.module).requires_grad_(False), vlm.processor)
-    return PolicyLearner(
-        vlm,
-        objective=_objective(config),
-        optimisation=Optimisation(
-            steps=config.train.steps,
-            lr=learner.lr,
-            warmup=learner.warmup,
-            final_lr=learner.final_lr,
-            betas=learner.betas,
-            weight_decay=learner.weight_decay,
-            grad_clip=learner.grad_clip,
-            optimizer=learner.optimizer,
-            master_weights=learner.master_weights,
-            max_nonfinite=learner.max_nonfinite,
-            micro_batch_tokens=learner.micro_batch_tokens,
-            share_prompts=learner.share_prompts,
-            compile=learner.compile,
-        ),
-        reference=reference,
-        stopwatch=stopwatch,
-    )
-
-
-def _objective(config: Config) -> Objective:
-    objective, rethink = config.objective, config.rethink
-    constant = objective.divisor or config.sampler.first.max_tokens
-    return Objective(
-        ratio="sequence" if objective.kind == "gspo" else "token",
-        clip_low=objective.clip_low,
-        clip_high=objective.clip_high,
-        dual_clip=objective.dual_clip if objective.kind == "dual_clip" else math.inf,
-        ratio_cap=objective.ratio_cap,
-        divisor=constant if objective.normalisation == "constant" else None,
-        imitation_coefficient=rethink.imitation_coefficient if rethink.kind == "forced" else 0.0,
-        kl_coefficient=objective.kl_coefficient,
-        entropy_coefficient=objective.entropy_coefficient,
-    )
 
 
 def _tracker(config: Config, folder: RunFolder) -> Trackers:

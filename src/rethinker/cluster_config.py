@@ -66,3 +66,14 @@ class PipelineConfig(Section):
     is trained on. Needs engines in processes of their own."""
     max_staleness: Natural = 4
     """Samples of more syncs ago are dropped and counted (`pipeline/dropped`)."""
+
+
+class ShardingConfig(Section):
+    """How ranks share a model (FSDP2); nothing of it acts on a learner in one process."""
+
+    offload: bool = False
+    """Keep weights, gradients and moments in the host's memory: less of the GPU's, and slower."""
+    reshard_after_forward: bool = True
+    """Forget a layer after its forward and gather it again for its backward: less memory, half as much again sent."""
+    reduce_every_micro_batch: bool = False
+    """Spread gradients over ranks after every micro-batch: less memory, more sent. Else each rank holds whole ones."""

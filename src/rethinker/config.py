@@ -20,6 +20,7 @@ from rethinker.algorithm_config import (
     SsrReplayConfig,
     TruncationConfig,
 )
+from rethinker.cluster_config import ShardingConfig
 from rethinker.config_section import BelowOne, Count, Natural, Positive, Section, Share
 from rethinker.data_config import DataConfig, GymDataConfig
 from rethinker.model_config import ModelConfig
@@ -210,6 +211,7 @@ class LearnerConfig(Section):
     """Whose log-probs of sampled tokens count: the torch engine's are exact; `learner` asks again, a forward each."""
     compile: bool = False
     """Compile the language model's layers with torch.compile: faster updates after a slow first one."""
+    sharding: ShardingConfig = ShardingConfig()
 
 
 # ---- loop --------------------------------------------------------------------------------------------------------

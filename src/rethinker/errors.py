@@ -77,7 +77,3 @@ class Interrupted(RethinkerError):  # noqa: N818 (a stop asked for, not a failur
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
-
-
-class RankError(RethinkerError):
-    """A process of the learner failed; what it was doing is lost, the last checkpoint is not."""

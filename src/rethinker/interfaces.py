@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,16 +141,12 @@ class Learner(ABC):
         """Log-probabilities of every response token under the current weights (temperature 1, nats)."""
 
     @abstractmethod
-    def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """The weights under their Hugging Face names."""
+    def save(self, folder: Path) -> State:
+        """Weights, optimiser and schedule: what is large may be written below `folder`, the rest comes back."""
 
     @abstractmethod
-    def state_dict(self) -> State:
-        """Weights, optimiser and schedule."""
-
-    @abstractmethod
-    def load_state_dict(self, state: State) -> None:
-        """Restore `state_dict`."""
+    def load(self, folder: Path, state: State) -> None:
+        """Restore what `save` wrote and returned."""
 
 
 class WeightSync(ABC):

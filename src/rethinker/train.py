@@ -185,7 +185,7 @@ class Run:
     def _save(self, accuracy: float | None = None) -> None:
         with self.parts.stopwatch("save"):
             self._saved = self.parts.checkpoints.save(
-                self._step, self.state_dict(), accuracy=accuracy, write_model=self.parts.write_model
+                self._step, self.save, accuracy=accuracy, write_model=self.parts.write_model
             )
         self._saved_step = self._step
 
@@ -259,8 +259,8 @@ class Run:
 
     # ---- state ----
 
-    def state_dict(self) -> State:
-        """All that the rest of the run depends on."""
+    def save(self, folder: Path) -> State:
+        """All that the rest of the run depends on; the learner may write its part below `folder`."""
         parts = self.parts
         parts.episodes.settle()  # or what is being made would take from the stream meanwhile
         return {
@@ -275,21 +275,21 @@ class Run:
             "quarantine": parts.quarantine.state_dict(),
             "episodes": parts.episodes.state_dict(),
             "replay": parts.replay.state_dict(),
-            "learner": parts.learner.state_dict(),
+            "learner": parts.learner.save(folder),
         }
 
-    def resume(self, state: State | None) -> None:
-        """Go on from a checkpoint, or from the beginning where none was saved.
+    def resume(self, saved: tuple[Path, State] | None) -> None:
+        """Go on from a checkpoint, its folder and its state, or from the beginning where none was saved.
 
         Metrics and responses recorded after it are cut back, to be made again.
         """
-        if state is not None:
-            self.load_state_dict(state)
+        if saved is not None:
+            self.load(*saved)
         self.parts.tracker.cut_back(self._step)
         self.parts.record.cut_back(self._step)
 
-    def load_state_dict(self, state: State) -> None:
-        """Restore `state_dict`."""
+    def load(self, folder: Path, state: State) -> None:
+        """Restore what `save` wrote below `folder` and returned."""
         parts = self.parts
         parts.stream.load_state_dict(state["stream"])
         parts.quarantine.load_state_dict(state["quarantine"])
@@ -300,5 +300,5 @@ class Run:
         self._before = _Start(*state["before"]) if state["before"] is not None else None
         self._seconds_before = float(state["seconds"])
         self._peak_before = int(state["peak_memory_bytes"])
-        parts.learner.load_state_dict(state["learner"])
+        parts.learner.load(folder, state["learner"])
         parts.weights.publish(self._version)

@@ -36,7 +36,9 @@ SAME_PART = {
     "algorithm_config": "config",
     "model_config": "config",
     "data_config": "config",
+    "cluster_config": "config",
     "build_data": "build",
+    "build_learner": "build",
 }
 """Modules that belong to another part."""
 

@@ -39,7 +39,7 @@ def checkpoints(tmp_path):
 
 
 def save(checkpoints, step, accuracy=None, write=write_model):
-    return checkpoints.save(step, state_of(step), accuracy=accuracy, write_model=write)
+    return checkpoints.save(step, lambda folder: state_of(step), accuracy=accuracy, write_model=write)
 
 
 def names(checkpoints) -> list[str]:
@@ -199,9 +199,9 @@ def test_need_is_the_state_and_the_last_model(checkpoints, monkeypatch):
     state = {"w": torch.zeros(1_000_000)}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 4_000_700))
     with pytest.raises(CheckpointError, match="4\\.00 MB are needed"):
-        checkpoints.save(20, state, accuracy=None, write_model=write_model)
+        checkpoints.save(20, lambda folder: state, accuracy=None, write_model=write_model)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 4_002_000))
-    checkpoints.save(20, state, accuracy=None, write_model=write_model)
+    checkpoints.save(20, lambda folder: state, accuracy=None, write_model=write_model)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rethinker.build import choose_trained
+from rethinker.build_learner import choose_trained
 from rethinker.config import Config, SamplingConfig
 from rethinker.config_files import load
 from rethinker.evaluation.held_out import CHUNK

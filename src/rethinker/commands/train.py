@@ -108,11 +108,11 @@ def _train(
     try:
         for line in preflight(parts.scorer, sample_of(parts.validation), graded=config.verifier.kind == "python"):
             console.print(line, highlight=False, soft_wrap=True, markup=False, style="yellow")
-        state, done = _latest(parts) if resuming else (None, 0)
+        saved, done = _latest(parts) if resuming else (None, 0)
         with Progress(console, steps=config.train.steps, start=done) as progress:
             run = Run(parts, progress=progress, memory=memory, stop=stop)
             if resuming:
-                run.resume(state)
+                run.resume(saved)
             folder.summary_file.unlink(missing_ok=True)  # of fewer steps: its presence says that a run is complete
             folder.write_config(to_yaml(config))  # now that it is known to work, and to fit what is resumed
             try:
@@ -133,8 +133,8 @@ def _what_is_lost(folder: RunFolder) -> str:
     return f"stopped at once: what was done since {since} is lost. Go on with: rethinker train --resume {folder.path}"
 
 
-def _latest(parts: Parts) -> tuple[State | None, int]:
-    """State and step of the last checkpoint, (None, 0) where there is none yet."""
+def _latest(parts: Parts) -> tuple[tuple[Path, State] | None, int]:
+    """Folder and state of the last checkpoint, and its step; (None, 0) where there is none yet."""
     path = parts.checkpoints.latest()
     if path is None:
         return None, 0
@@ -144,7 +144,7 @@ def _latest(parts: Parts) -> tuple[State | None, int]:
             f"the run {parts.folder.path} is complete: its last checkpoint is step {meta.step} of "
             f"train.steps={parts.cadence.steps}; raise train.steps to train on"
         )
-    return state, meta.step
+    return (path, state), meta.step
 
 
 def sample_of(source: ProblemSource) -> list[Problem]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.distributed import checkpoint
-from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from rethinker.errors import CheckpointError
 from rethinker.types import State
@@ -22,9 +23,7 @@ FOLDER = "learner"
 
 def write(folder: Path, state: State) -> State:
     """Write the tensors of a `PolicyLearner.state_dict`; the rest comes back, with their names. All ranks call it."""
-    checkpoint.save(
-        dict(_flat(state)), storage_writer=HuggingFaceStorageWriter(str(folder / FOLDER), save_distributed=True)
-    )
+    save(dict(_flat(state)), storage_writer=HuggingFaceStorageWriter(str(folder / FOLDER), save_distributed=True))
     names = {"weights": sorted(state["weights"]), "moments": {name: sorted(m) for name, m in state["moments"].items()}}
     return {key: value for key, value in state.items() if key not in _TENSORS} | {"names": names}
 
@@ -51,7 +50,7 @@ def read(folder: Path, written: State, state: State) -> State:
             name: {each: _room(each, weights[name]) for each in names["moments"][name]} for name in names["moments"]
         },
     }
-    checkpoint.load(dict(_flat(found)), storage_reader=HuggingFaceStorageReader(str(folder / FOLDER)))
+    load(dict(_flat(found)), storage_reader=HuggingFaceStorageReader(str(folder / FOLDER)))
     return {key: value for key, value in written.items() if key != "names"} | found
 
 

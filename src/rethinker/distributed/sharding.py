@@ -71,10 +71,8 @@ class Sharded(Ranks):
         self.module = module
         self.mesh = mesh
         self.sharding = sharding
-        self.device = torch.device(
-            mesh.device_type, torch.cuda.current_device() if mesh.device_type == "cuda" else None
-        )
         on_cuda = mesh.device_type == "cuda"
+        self.device = torch.device("cuda", torch.cuda.current_device()) if on_cuda else torch.device("cpu")
         options: dict[str, Any] = {
             "mesh": mesh,
             "reshard_after_forward": sharding.reshard_after_forward,

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -336,6 +337,14 @@ class PolicyLearner(Learner):
     def named_weights(self) -> Iterator[tuple[str, Tensor]]:
         """All weights under their Hugging Face names, adapters added in; tied ones once."""
         return merged_weights(self.vlm.module)
+
+    def save(self, folder: Path) -> State:  # noqa: ARG002 (all of it comes back)
+        """See `state_dict`."""
+        return self.state_dict()
+
+    def load(self, folder: Path, state: State) -> None:  # noqa: ARG002
+        """See `load_state_dict`."""
+        self.load_state_dict(state)
 
     def state_dict(self) -> State:
         """Trained weights, their masters and moments by name, and where the schedule and the gap stand.

@@ -176,11 +176,12 @@ def _weightless() -> Iterator[None]:
     """Of modules made inside, parameters are on the meta device."""
     register = nn.Module.register_parameter
 
-    def on_meta(module: nn.Module, name: str, weight: nn.Parameter | None) -> None:
-        there = weight is None or weight.is_meta  # one that is tied stays the same
-        register(module, name, weight if there else nn.Parameter(weight.to("meta"), requires_grad=weight.requires_grad))
+    def on_meta(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        if param is not None and not param.is_meta:  # one that is there already is tied, and stays the same
+            param = nn.Parameter(param.to("meta"), requires_grad=param.requires_grad)
+        register(module, name, param)
 
-    nn.Module.register_parameter = on_meta  # type: ignore[method-assign]
+    nn.Module.register_parameter = on_meta  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from rethinker.interfaces import Learner, RolloutEngine, WeightSync
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+from rethinker.interfaces import RolloutEngine, WeightSync
 from rethinker.types import Metrics
 
 
 class LocalSync(WeightSync):
-    """Sync between a learner and an engine that share one module."""
+    """Sync between a learner and an engine that share one module.
 
-    def __init__(self, learner: Learner, engine: RolloutEngine) -> None:
-        self._learner = learner
+    Args:
+        named_weights: The learner's.
+    """
+
+    def __init__(self, named_weights: Callable[[], Iterator[tuple[str, Tensor]]], engine: RolloutEngine) -> None:
+        self._named_weights = named_weights
         self._engine = engine
 
     def publish(self, version: int) -> Metrics:
         """After it returns, the engine samples under `version`."""
-        self._engine.load_weights(self._learner.named_weights(), version)
+        self._engine.load_weights(self._named_weights(), version)
         return {}

@@ -4,6 +4,7 @@
       meta.json            step, accuracy, the resolved configuration, size and SHA-256 of every other file
       state.json           the state (see codec.py)
       state.safetensors    its arrays and tensors
+      learner/             what a learner of several ranks holds, in their pieces
       hf/                  a Hugging Face folder, for transformers and vLLM
 
 A folder with that name is complete: a save that was killed leaves only a folder with another name, which the next
@@ -53,6 +54,7 @@ MAY_DIFFER = frozenset(
         "engine.cache_bytes",
         "engine.read_tokens",
         "learner.micro_batch_tokens",
+        "learner.sharding",
         "model.gradient_checkpointing",
     }
 )
@@ -182,28 +184,37 @@ class Checkpoints:
         """See `best_checkpoint`."""
         return best_checkpoint(self._folder)
 
-    def save(self, step: int, state: State, *, accuracy: float | None, write_model: Callable[[Path], None]) -> Path:
+    def save(
+        self,
+        step: int,
+        state: Callable[[Path], State],
+        *,
+        accuracy: float | None,
+        write_model: Callable[[Path], None],
+    ) -> Path:
         """Save, then remove what is no longer kept. The same step saved again replaces the first.
 
         Args:
             step: Optimiser updates done.
-            state: What `load` gives back.
+            state: Makes what `load` gives back; may write more files into the (existing) folder it is given.
             accuracy: Held-out accuracy of these weights, if it was measured at this step.
             write_model: Writes a Hugging Face folder into the (existing, empty) folder it is given.
 
         Raises:
             CheckpointError: the disk is too full, or a file could not be written; earlier checkpoints are untouched.
         """
-        document, tensors = encode(state)
-        text = json.dumps(document, allow_nan=False).encode()
-        tensor_bytes = sum(tensor.nbytes for tensor in tensors.values())
-        needed = len(text) + tensor_bytes + self._model_bytes(otherwise=tensor_bytes)
-        if shutil.disk_usage(self._folder).free < needed:
-            raise self._unwritable(step, needed, "the disk is too full")
         final = self._folder / f"step-{step:06d}"
         aside = self._folder / f"{final.name}.tmp-{os.getpid()}"
+        needed = 0
         try:
             (aside / "hf").mkdir(parents=True)
+            document, tensors = encode(state(aside))
+            text = json.dumps(document, allow_nan=False).encode()
+            tensor_bytes = sum(tensor.nbytes for tensor in tensors.values())
+            model_bytes = self._model_bytes(otherwise=tensor_bytes or bytes_below(aside))
+            needed = len(text) + tensor_bytes + model_bytes
+            if shutil.disk_usage(self._folder).free < needed:
+                raise self._unwritable(step, needed, "the disk is too full")
             (aside / "state.json").write_bytes(text)
             save_file(tensors, aside / "state.safetensors")
             write_model(aside / "hf")
