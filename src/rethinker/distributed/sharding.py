@@ -89,6 +89,7 @@ class Sharded(Ranks):
             part.set_force_sum_reduction_for_comms(True)
         self.place = Place(device=self.device, dtype=dtype, inside=self._inside)
 
+    @torch.no_grad()
     def fill(self, source: Any | None) -> None:
         """Take the weights of a model of the same kind that rank 0 has; one whole tensor at a time is anywhere else."""
         ties = _ties(self.module)
