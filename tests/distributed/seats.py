@@ -6,6 +6,7 @@ They are forked from a server that has imported torch already, and talk over the
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
@@ -17,11 +18,13 @@ import torch
 
 from rethinker.build_learner import build_outline, build_planner, build_rank
 from rethinker.config import Config
+from rethinker.distributed import export
 from rethinker.distributed.host import Host, portable
 from rethinker.distributed.learner import ShardedLearner
 from rethinker.distributed.peers import Peer
 from rethinker.distributed.pipes import Pipe
 from rethinker.distributed.rank import LearnerRank
+from rethinker.distributed.sharding import whole
 from rethinker.distributed.shipping import Catalogue
 from rethinker.models.vlm import VLM
 
@@ -53,6 +56,17 @@ class Seat:
         """Numbers of each weight that lie in this process, and of all its moments."""
         named = self.rank._learner.vlm.module.named_parameters()
         return {name: weight.to_local().numel() for name, weight in named}
+
+    def masters(self) -> dict[str, np.ndarray]:
+        """What the optimiser moves, whole."""
+        named = self.rank._learner.vlm.module.named_parameters()
+        return {name: whole(weight).detach().clone().numpy() for name, weight in named}
+
+    def write_in_files_of(self, folder: str, file_bytes: int) -> None:
+        export.write_model(self.rank._learner.vlm, Path(folder), file_bytes=file_bytes)
+
+    def die(self) -> None:
+        os._exit(9)
 
     def poison(self) -> None:
         """Let this rank alone have a loss that is not finite."""
