@@ -37,7 +37,7 @@ from rethinker.learner.optimizer import Kind, Optimizer
 from rethinker.learner.ranks import Alone, Ranks
 from rethinker.learner.schedule import lr_at
 from rethinker.learner.work import MicroBatch, Planner, Work, in_order
-from rethinker.models.adapters import has_adapter, merged_weights, without_adapter
+from rethinker.models.adapters import has_adapter, merged_weights, part_of, without_adapter
 from rethinker.models.compiling import compile_layers
 from rethinker.models.vlm import VLM
 from rethinker.timing import Stopwatch
@@ -198,6 +198,8 @@ class PolicyLearner(Learner):
         for left, micro in zip(reversed(range(len(work.micro_batches))), work.micro_batches, strict=True):
             self._ranks.before_backward(last=left == 0)
             metrics = merge(metrics, self._accumulate(micro, work))
+        if self.vlm.blank is not None and not work.shows_images:
+            self._optimizer.zero_grad(self._read_with_images)
         with self._stopwatch.within("optimiser"):
             norm = self._optimizer.clip(self.optimisation.grad_clip)
         metrics["policy/lr"] = Mean(sum=self._lr())
@@ -214,6 +216,11 @@ class PolicyLearner(Learner):
     @cached_property
     def _blank(self) -> Row:
         return blank(self.vlm)
+
+    @cached_property
+    def _read_with_images(self) -> list[str]:
+        """Weights that a blank image alone reached, which is no reason to move them."""
+        return [name for name, part in part_of(self.vlm.module).items() if part != "language"]
 
     def _accumulate(self, micro: Sequence[Row], work: Work) -> Metrics:
         """Forward and backward of one micro-batch."""

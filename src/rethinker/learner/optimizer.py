@@ -7,7 +7,7 @@ are added up in float32 too, and each half-precision one is freed as soon as it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import torch
@@ -50,9 +50,10 @@ class Optimizer:
         make = _bitsandbytes() if kind == "adamw_8bit" else _fused
         self._optimizer = make(list(self._masters.values()), betas=betas, weight_decay=weight_decay)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        self._optimizer.zero_grad(set_to_none=True)
+    def zero_grad(self, names: Iterable[str] | None = None) -> None:
+        """Forget the gradients, all or those of the weights named; a weight without one is not moved."""
+        for name in self._masters if names is None else self._masters.keys() & names:
+            self._masters[name].grad = None
 
     def clip(self, largest: float) -> float:
         """Scale the gradients so that their norm is at most `largest`; return the norm before, over all ranks."""

@@ -41,12 +41,14 @@ class Work:
     Attributes:
         step: Number of the update, from 1.
         rl: Total of the policy component, over all ranks. Likewise `imitation`.
+        shows_images: Whether any rank's micro-batches have some.
         micro_batches: As many on every rank; none where nothing chosen weighs anything.
     """
 
     step: int
     rl: Total
     imitation: Total
+    shows_images: bool
     micro_batches: tuple[MicroBatch, ...]
 
 
@@ -68,8 +70,10 @@ class Planner:
         """Each rank's work in the update numbered `step`; what weighs nothing does not pass the model."""
         chosen = [e for e in chosen if e.rl.any() or e.imitation.any()]
         rl, imitation = self._total([e.rl for e in chosen]), self._total([e.imitation for e in chosen])
+        shows_images = any(e.rollout.prompt.images for e in chosen)
         return [
-            Work(step=step, rl=rl, imitation=imitation, micro_batches=part) for part in self.cut(chosen, ranks=ranks)
+            Work(step=step, rl=rl, imitation=imitation, shows_images=shows_images, micro_batches=part)
+            for part in self.cut(chosen, ranks=ranks)
         ]
 
     def cut(self, chosen: Sequence[Experience], *, ranks: int = 1) -> list[tuple[MicroBatch, ...]]:

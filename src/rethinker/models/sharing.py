@@ -42,17 +42,18 @@ _REFUSALS = (ModelError, DataError, TypeError, ValueError, RuntimeError, Attribu
 def try_out(vlm: VLM) -> tuple[bool, bool]:
     """Whether prompts can be shared, and whether scores are the output layer's on the final hidden states.
 
+    Called without gradients.
+
     Where prompts can be shared, attention by layout stays chosen; where not, that is said once.
     """
     training, before = vlm.module.training, vlm.module.config.get_text_config()._attn_implementation
     vlm.module.eval()
     plain = False
     try:
-        with torch.no_grad():
-            prompt = _tried(vlm)
-            own, scores = _states_and_scores(vlm, prompt)
-            plain = not _far(vlm.logits(own[:, -_SCORED:]), scores, _SAME)
-            fault = _fault(vlm, prompt, own) if plain else "its scores are not those of its output layer"
+        prompt = _tried(vlm)
+        own, scores = _states_and_scores(vlm, prompt)
+        plain = not _far(vlm.logits(own[:, -_SCORED:]), scores, _SAME)
+        fault = _fault(vlm, prompt, own) if plain else "its scores are not those of its output layer"
     except _REFUSALS as error:
         fault = f"it cannot be tried: {error}"
     finally:

@@ -87,7 +87,8 @@ class VLM:
         self._family = family(module.config.model_type)
         self._placeholders = self._placeholders_by_size()
         self._cache = PixelCache(pixel_bytes)
-        self.shares_prompts, self.plain_scores = sharing or self.inside(try_out, self)
+        with torch.no_grad():
+            self.shares_prompts, self.plain_scores = sharing or self.inside(try_out, self)
         self.blank = self._blank_prompt() if blank_image else None
 
     @property
