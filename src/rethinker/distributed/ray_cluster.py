@@ -144,6 +144,7 @@ class RayCluster:
 
     def __init__(self, *, address: str, placement_seconds: float, cpus: int) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # else actors yield to everything, and they are the run
         self._patience = placement_seconds
         self._group: PlacementGroup | None = None
         self._seats: list[Seat] = []
