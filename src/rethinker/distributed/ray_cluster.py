@@ -198,7 +198,8 @@ class RayCluster:
         seat = self._seats[place]
         assert self._group is not None
         strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=place)
-        make = ray.remote(_Actor).options(num_cpus=seat.cpus, num_gpus=seat.gpus, scheduling_strategy=strategy)
+        named = type(seat.name.replace(" ", "_"), (_Actor,), {})  # what `ps` and Ray's own lists show
+        make = ray.remote(named).options(num_cpus=seat.cpus, num_gpus=seat.gpus, scheduling_strategy=strategy)
         return RayLine(seat, make.remote(), self._catalogue)
 
 
