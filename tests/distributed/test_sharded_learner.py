@@ -122,21 +122,19 @@ def _alike(left: float | None, right: float | None, within: float) -> bool:
     return left == right if None in (left, right) else left == pytest.approx(right, rel=within, abs=within)
 
 
-def compared(
-    seats: Seats, config: Config, ranks: int, *, within: float = ALIKE
-) -> tuple[ShardedLearner, list[Peer], PolicyLearner]:
+def compared(seats: Seats, config: Config, ranks: int) -> tuple[ShardedLearner, list[Peer], PolicyLearner]:
     """Some updates of either, which must be the same."""
     one = alone(config)
     many, vlm, held = seats.learner(config, ranks)
     start = whole(held)
     assert far(start, weights(one)) == 0
+    for found, wanted in zip(many.token_logprobs(uneven(vlm)), one.token_logprobs(uneven(one.vlm)), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=ALIKE)
     for ours, theirs in zip(batches(vlm), batches(one.vlm), strict=True):
-        for found, wanted in zip(many.token_logprobs(ours), one.token_logprobs(theirs), strict=True):
-            np.testing.assert_allclose(found, wanted, atol=within * 10)
-        assert differing(many.update(ours), one.update(theirs), within=within * 10) == []
-        assert far(whole(held), weights(one)) < within * 10
+        assert differing(many.update(ours), one.update(theirs)) == []
         many.policy_synced(1)
         one.policy_synced(1)
+    assert far(whole(held), weights(one)) < 10 * ALIKE
     assert far(whole(held), start) > 1e-4
     return many, held, one
 
@@ -209,9 +207,8 @@ def start_of(config: Config) -> list[np.ndarray]:
     return [weight.float().detach().numpy() for weight in build_vlm(config).module.parameters()]
 
 
-@pytest.mark.parametrize("settings", [{}, {"sharding": {"reduce_every_micro_batch": True}}])
-def test_what_is_not_finite_on_one_rank_is_skipped_on_all(seats: Seats, folder: Path, settings: dict[str, Any]) -> None:
-    config = config_of(folder, learner={"max_nonfinite": 2, "lr": 1e-3, **settings})
+def test_what_is_not_finite_on_one_rank_is_skipped_on_all(seats: Seats, folder: Path) -> None:
+    config = config_of(folder, learner={"max_nonfinite": 2, "lr": 1e-3})
     many, vlm, held = seats.learner(config, 2)
     before = whole(held)
     held[1].call("poison").result()
@@ -240,18 +237,17 @@ def test_a_checkpoint_is_read_by_another_number_of_ranks(seats: Seats, folder: P
     weights_then = whole(held)
     first.update(uneven(vlm)[2:])
     wanted = whole(held)
+    first.load(tmp_path, saved)
+    first.update(uneven(vlm)[2:])
+    assert far(whole(held), wanted) == 0
     first.close()
-    for ranks in (2, 4, 1):
+    for ranks in (4, 1):
         later, vlm, held = seats.learner(config, ranks)
         later.load(tmp_path, saved)
         assert far(whole(held), weights_then) == 0
         metrics = later.update(uneven(vlm)[2:])
         assert metrics["policy/engine_gap_mean"].count == ranks  # of before the checkpoint
-        assert far(whole(held), wanted) < (0.0 if ranks == 2 else ALIKE * 10) + 1e-12
-        if ranks == 4:
-            (tmp_path / "again").mkdir()
-            again = later.save(tmp_path / "again")
-            assert again["step"] == 2
+        assert far(whole(held), wanted) < 10 * ALIKE
         later.close()
 
 
