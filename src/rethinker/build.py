@@ -11,26 +11,22 @@ from rethinker.algo.credit import LengthPenalty, credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
 from rethinker.algo.truncation import soft_penalty
 from rethinker.algorithm_config import AdvantageConfig
-from rethinker.build_data import Problems, build_problems, open_parts, refuse_too_few
-from rethinker.build_learner import build_learner, choose_trained
+from rethinker.build_crew import Crew, build_crew
+from rethinker.build_data import Part, Problems, build_problems, open_parts, refuse_too_few
+from rethinker.build_model import resolve_device
 from rethinker.config import Config, SamplingConfig
-from rethinker.cores import usable_cores
 from rethinker.data.prefetch import Prepare
 from rethinker.data.quarantine import Quarantine
-from rethinker.errors import ConfigError
 from rethinker.evaluation.held_out import HeldOut
-from rethinker.interfaces import AdvantageEstimator, Learner, Replay, RolloutEngine, Sampling, Scorer
-from rethinker.models.loading import load
+from rethinker.interfaces import AdvantageEstimator, Replay, RolloutEngine, Sampling, Scorer
 from rethinker.models.templates import Template
 from rethinker.models.vlm import VLM
 from rethinker.rewards.pool import VerifierPool
-from rethinker.rollout.episodes import Episodes
+from rethinker.rollout.episodes import BetweenEpisodes, Episodes
 from rethinker.rollout.making import EpisodeMaker
 from rethinker.rollout.rethink import Rethinker
 from rethinker.rollout.sampler import Sampler
 from rethinker.rollout.second_looks import Marker
-from rethinker.rollout.sync import LocalSync
-from rethinker.rollout.torch_engine import TorchEngine
 from rethinker.runs.checkpoints import Checkpoints
 from rethinker.runs.folder import RunFolder
 from rethinker.runs.profile import write_profile
@@ -41,18 +37,37 @@ from rethinker.train import Cadence, Parts
 from rethinker.types import Problem
 
 
-def build(config: Config, folder: RunFolder) -> Parts:
+def build(config: Config, folder: RunFolder, *, after_loss: bool = False) -> Parts:
     """Make every part of a run that will live in `folder`.
+
+    Args:
+        after_loss: Whether a process of this run was lost before (see `build_crew`).
 
     Raises:
         RethinkerError: the model, the data or the verifier cannot be had (each with its own message).
     """
-    set_threads(config.threads)
     checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoints.keep, config=config.model_dump(mode="json"))
     parts = open_parts(config.data)
-    vlm = build_vlm(config)
-    recorder = _recorder(vlm.device) if config.profile else None
+    recorder = _recorder(torch.device(resolve_device(config.device))) if config.profile else None
     stopwatch = Stopwatch(("generate", "verify", "rethink", "logprobs", "update", "sync", "save"), recorder=recorder)
+    crew = build_crew(config, stopwatch, after_loss=after_loss)
+    try:
+        return _parts(config, folder, checkpoints, parts, crew, stopwatch, recorder)
+    except BaseException:
+        crew.close()
+        raise
+
+
+def _parts(
+    config: Config,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    parts: list[Part],
+    crew: Crew,
+    stopwatch: Stopwatch,
+    recorder: Recorder | None,
+) -> Parts:
+    vlm = crew.vlm
     problems = build_problems(
         config,
         parts,
@@ -60,10 +75,9 @@ def build(config: Config, folder: RunFolder) -> Parts:
         prepare=_ahead(vlm, config.prompt.kind, stopwatch),
     )
     refuse_too_few(problems, config.sampler.queries)
-    engine = build_engine(config, vlm, stopwatch)
     scorer = build_scorer(config, stopwatch)
     marker = Marker(config.evaluation.marker)
-    learner = build_learner(config, vlm, stopwatch)
+    episodes = _episodes(config, problems, crew, scorer, stopwatch, marker)
     return Parts(
         cadence=Cadence(
             steps=config.train.steps,
@@ -72,11 +86,11 @@ def build(config: Config, folder: RunFolder) -> Parts:
         ),
         stream=problems.stream,
         quarantine=problems.quarantine,
-        episodes=_episodes(config, problems, vlm, engine, scorer, stopwatch, marker, learner),
+        episodes=episodes,
         replay=_replay(config),
-        learner=learner,
-        weights=LocalSync(learner.named_weights, engine),
-        held_out=build_held_out(config, vlm, engine, scorer, problems.quarantine),
+        learner=crew.learner,
+        weights=BetweenEpisodes(crew.weights, episodes),
+        held_out=build_held_out(config, vlm, crew.engine, scorer, problems.quarantine),
         scorer=scorer,
         validation=problems.validation,
         test=problems.test,
@@ -85,9 +99,15 @@ def build(config: Config, folder: RunFolder) -> Parts:
         tracker=_tracker(config, folder),
         record=RolloutRecord(folder.rollouts, keep_bytes=config.rollouts.keep, first_answer=marker.first_answer),
         stopwatch=stopwatch,
-        write_model=vlm.save,
+        write_model=crew.write_model,
         write_profile=partial(write_profile, folder.path, recorder, device=_chip(vlm.device)) if recorder else _nothing,
+        close=partial(_close, scorer, crew),
     )
+
+
+def _close(scorer: Scorer, crew: Crew) -> None:
+    scorer.close()
+    crew.close()
 
 
 def _recorder(device: torch.device) -> Recorder:
@@ -111,58 +131,6 @@ def _ahead(vlm: VLM, template: Template, stopwatch: Stopwatch) -> Prepare:
             vlm.encode_ahead(problem, template=template)
 
     return prepare
-
-
-def set_threads(threads: int) -> None:
-    """Let torch use `threads` cores; 0 means every core this process may run on."""
-    torch.set_num_threads(threads or usable_cores())
-
-
-def build_vlm(config: Config) -> VLM:
-    """Load the model onto its device, with its adapter and its frozen parts.
-
-    Raises:
-        ConfigError: the device does not exist here.
-        ModelError: the model cannot be loaded, or cannot be trained this way.
-    """
-    vlm = load(
-        config.model.path,
-        device=resolve_device(config.device),
-        dtype=config.model.dtype,
-        trust_remote_code=config.model.trust_remote_code,
-        min_pixels=config.model.min_pixels,
-        max_pixels=config.model.max_pixels,
-        pixel_bytes=config.model.pixel_bytes,
-    )
-    choose_trained(vlm.module, config)
-    return vlm
-
-
-def resolve_device(name: str) -> str:
-    """`auto` is CUDA where there is one.
-
-    Raises:
-        ConfigError: the device is unknown or absent.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name} cannot be used here: {error}; use device=auto") from error
-    return name
-
-
-def build_engine(config: Config, vlm: VLM, stopwatch: Stopwatch | None = None) -> RolloutEngine:
-    """The engine that samples from the model."""
-    engine = config.engine
-    return TorchEngine(
-        vlm,
-        max_rows=engine.max_rows,
-        cache_bytes=engine.cache_bytes,
-        read_tokens=engine.read_tokens,
-        stopwatch=stopwatch,
-    )
 
 
 def build_scorer(config: Config, stopwatch: Stopwatch | None = None) -> VerifierPool:
@@ -195,13 +163,12 @@ def build_held_out(config: Config, vlm: VLM, engine: RolloutEngine, scorer: Scor
 def _episodes(
     config: Config,
     problems: Problems,
-    vlm: VLM,
-    engine: RolloutEngine,
+    crew: Crew,
     scorer: Scorer,
     stopwatch: Stopwatch,
     marker: Marker,
-    learner: Learner,
 ) -> Episodes:
+    vlm, engine = crew.vlm, crew.engine
     sampler = Sampler(
         stream=problems.stream,
         quarantine=problems.quarantine,
@@ -237,7 +204,10 @@ def _episodes(
         maker,
         stopwatch=stopwatch,
         updates=config.train.updates_per_episode,
-        token_logprobs=learner.token_logprobs if config.learner.behaviour_logprobs == "learner" else None,
+        staleness=config.pipeline.staleness,
+        dropped_beyond=config.pipeline.max_staleness,
+        last=config.train.steps // config.train.updates_per_episode - 1,
+        token_logprobs=crew.learner.token_logprobs if config.learner.behaviour_logprobs == "learner" else None,
     )
 
 

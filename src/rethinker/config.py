@@ -20,7 +20,7 @@ from rethinker.algorithm_config import (
     SsrReplayConfig,
     TruncationConfig,
 )
-from rethinker.cluster_config import ShardingConfig
+from rethinker.cluster_config import ClusterConfig, LocalClusterConfig, PipelineConfig, ShardingConfig
 from rethinker.config_section import BelowOne, Count, Natural, Positive, Section, Share
 from rethinker.data_config import DataConfig, GymDataConfig
 from rethinker.model_config import ModelConfig
@@ -98,6 +98,8 @@ class TorchEngineConfig(Section):
     """Most bytes of keys and values, reckoned as if every response grew to its limit; one sample always decodes."""
     read_tokens: Count = 16_384
     """Most tokens of prompts read in one forward; a longer one is read alone."""
+    replicas: Count = 1
+    """Engines, each with weights of its own, where the cluster gives them processes of their own."""
 
 
 class SamplerConfig(Section):
@@ -257,6 +259,8 @@ class Config(Section):
     data: DataConfig = GymDataConfig()
     prompt: PromptConfig = PromptConfig()
     engine: TorchEngineConfig = TorchEngineConfig()
+    cluster: ClusterConfig = LocalClusterConfig()
+    pipeline: PipelineConfig = PipelineConfig()
     sampler: SamplerConfig = SamplerConfig()
     rethink: RethinkConfig = ForcedRethinkConfig()
     verifier: VerifierConfig = VerifierConfig()

@@ -62,6 +62,7 @@ class Parts:
     stopwatch: Stopwatch
     write_model: Callable[[Path], None]
     write_profile: Callable[[], None]
+    close: Callable[[], None]
 
 
 class _Start(NamedTuple):

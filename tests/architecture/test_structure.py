@@ -38,6 +38,10 @@ SAME_PART = {
     "data_config": "config",
     "cluster_config": "config",
     "build_data": "build",
+    "build_model": "build",
+    "build_crew": "build",
+    "build_ray": "build",
+    "build_torchrun": "build",
     "build_learner": "build",
 }
 """Modules that belong to another part."""

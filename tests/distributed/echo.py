@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 
 import numpy as np
+import ray
 
 from rethinker.errors import DataError
 from rethinker.types import Prompt
@@ -33,8 +34,8 @@ class Echo:
     def pair(self) -> tuple[np.ndarray, int]:
         return np.arange(10), self.number
 
-    def total(self, array: np.ndarray) -> int:
-        return int(array.sum())
+    def total(self, arrays: list[ray.ObjectRef]) -> int:
+        return sum(int(array.sum()) for array in ray.get(arrays))
 
     def hang(self) -> None:
         threading.Event().wait()

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import ray
 from tests.distributed.echo import echo
 
 from rethinker.distributed.peers import call_all
@@ -53,11 +54,9 @@ def test_errors_of_an_actor_are_raised_here_as_they_are(cluster) -> None:
 
 def test_results_go_from_actor_to_actor_by_reference(cluster) -> None:
     first, second = peers(cluster)
-    array, _ = first.refer("pair", returns=2)
-    assert second.call("total", *()).exception() is not None  # it needs the array
-    import ray
-
-    assert ray.get(second.refer("total", references=[array])) == 45
+    array, number = first.refer("pair", returns=2)
+    assert second.call("total", [array, array]).result() == 90
+    assert ray.get(number) == 0
 
 
 def test_a_killed_actor_is_said_by_name_and_its_seat_can_be_taken_again(cluster) -> None:

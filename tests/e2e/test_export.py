@@ -13,7 +13,7 @@ from tests.e2e import runs
 from tests.plain import inputs, some_prompts
 from transformers import AutoModelForImageTextToText
 
-from rethinker.build import build_vlm
+from rethinker.build_model import build_vlm
 from rethinker.config_files import load
 from rethinker.models import adapters
 from rethinker.models.patches import embed_patches_by_products

@@ -25,7 +25,8 @@ checkpoints = Checkpoints(Path(sys.argv[1]), keep=1, config={})
 start = int(sys.argv[2])
 for step in itertools.count(start):
     state = {"step": step, "w": torch.full((200_000,), float(step))}
-    checkpoints.save(step // 2, lambda folder: state, accuracy=None, write_model=write_model)  # every step is saved twice
+    # Every step is saved twice.
+    checkpoints.save(step // 2, lambda folder: state, accuracy=None, write_model=write_model)
     if step == start + 1:
         print("saved", flush=True)
 """

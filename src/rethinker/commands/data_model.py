@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rethinker.build import build_vlm, set_threads
+from rethinker.build_model import build_vlm, set_threads
 from rethinker.commands.settings import split_settings
 from rethinker.commands.train import quieten
 from rethinker.config import Config

@@ -11,7 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from rethinker.build import build_engine, build_sampling, build_scorer
+from rethinker.build import build_sampling, build_scorer
+from rethinker.build_model import build_engine
 from rethinker.commands.data_files import check_copy, check_writable, empty_table, opened_table, written
 from rethinker.commands.data_model import load_model, settings_for
 from rethinker.commands.data_section import opened_by

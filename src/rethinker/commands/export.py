@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rethinker.build import build_vlm
+from rethinker.build_model import build_vlm
 from rethinker.commands.train import quieten
 from rethinker.config import Config
 from rethinker.config_files import load

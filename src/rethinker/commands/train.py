@@ -15,9 +15,19 @@ from rich.console import Console
 from rich.table import Table
 
 from rethinker.build import build
+from rethinker.build_torchrun import serve_torchrun
 from rethinker.config import Config
 from rethinker.config_files import living_in, load, to_yaml
-from rethinker.errors import CheckpointError, ConfigError, DataError, DatasetError, Interrupted, RankLostError
+from rethinker.distributed.launch import Launch, launched
+from rethinker.errors import (
+    CheckpointError,
+    ClusterError,
+    ConfigError,
+    DataError,
+    DatasetError,
+    Interrupted,
+    RankLostError,
+)
 from rethinker.interfaces import ProblemSource
 from rethinker.rewards.preflight import preflight
 from rethinker.runs.checkpoints import latest_checkpoint
@@ -35,16 +45,39 @@ PREFLIGHT_PROBLEMS = 64
 """Held-out problems among which one of each kind is tried before step 1."""
 
 
-def start(files: Sequence[Path], overrides: Sequence[str]) -> Summary:
-    """Train from the beginning.
+def start(files: Sequence[Path], overrides: Sequence[str]) -> Summary | None:
+    """Train from the beginning; None from a process that only served one that did.
 
     Raises:
         RethinkerError: anything that keeps the run from starting or going on.
     """
     config = load(files, overrides)
+    if (launch := launched()) is not None and config.cluster.kind == "torchrun":
+        return _start_launched(config, launch)
     chosen = Path(expanduser(config.run.dir)) if config.run.dir else None
     with RunFolder.create(chosen) if chosen else RunFolder.create_named(config.run.recipe) as folder:
         return _run(config, folder, resuming=False)
+
+
+def _start_launched(config: Config, launch: Launch) -> Summary | None:
+    """One process of a torchrun: the first trains, again where the launch began again; the others serve it.
+
+    Raises:
+        ClusterError: the launch began again, and no run is named that could go on.
+    """
+    if launch.rank > 0:
+        quieten()
+        serve_torchrun(config)
+        return None
+    if launch.restarts and not config.run.dir:
+        raise ClusterError(
+            f"torchrun began again ({launch.restarts}) and nothing says which run should go on: name it with run.dir"
+        )
+    folder = Path(expanduser(config.run.dir)) if config.run.dir else None
+    if launch.restarts and folder is not None and folder.exists():
+        return resume(folder, [], [])
+    with RunFolder.create(folder) if folder else RunFolder.create_named(config.run.recipe) as made:
+        return _run(config, made, resuming=False)
 
 
 def resume(path: Path, files: Sequence[Path], overrides: Sequence[str]) -> Summary:

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rethinker.build import set_threads
+from rethinker.build_model import set_threads
 from rethinker.commands.train import quieten
 from rethinker.config_files import load_as
 from rethinker.data.gym.stream import GymSource

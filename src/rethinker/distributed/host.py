@@ -24,16 +24,11 @@ class Host:
         self._served = dict(served)
         self._receiver = Receiver(fetch)
 
-    def handle(self, target: str, shipment: Shipment, *resolved: object) -> Any:
-        """Call `method` of `object`, where `target` is `object.method`.
-
-        Args:
-            shipment: The arguments.
-            resolved: Further arguments, which came another way.
-        """
+    def handle(self, target: str, shipment: Shipment) -> Any:
+        """Call `method` of `object`, where `target` is `object.method`, with what was shipped."""
         name, _, method = target.partition(".")
         arguments = self._receiver.unpack(shipment)
-        return getattr(self._served[name], method)(*arguments, *resolved)
+        return getattr(self._served[name], method)(*arguments)
 
 
 def portable(error: Exception, *, where: str) -> Exception:

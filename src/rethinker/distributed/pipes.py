@@ -15,7 +15,7 @@ from datetime import timedelta
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from torch.distributed import TCPStore  # type: ignore[attr-defined]  # exported, but not by name
+from torch.distributed import Store  # type: ignore[attr-defined]  # exported, but not by name
 
 from rethinker.distributed.host import Host, portable
 from rethinker.distributed.peers import Peer
@@ -109,7 +109,7 @@ class PipePeer(Peer):
         self._pipe.close()
 
 
-def listen(store: TCPStore, *, ranks: int, patience: float) -> dict[int, Pipe]:
+def listen(store: Store, *, ranks: int, patience: float) -> dict[int, Pipe]:
     """In rank 0: wait for the other ranks to call; their pipes by rank.
 
     Args:
@@ -137,7 +137,7 @@ def listen(store: TCPStore, *, ranks: int, patience: float) -> dict[int, Pipe]:
     return pipes
 
 
-def serve(store: TCPStore, host: Host, *, rank: int, patience: float) -> None:
+def serve(store: Store, host: Host, *, rank: int, patience: float) -> None:
     """In every other rank: answer rank 0's calls until it closes, or is gone."""
     store.wait([_ADDRESS], timedelta(seconds=patience))
     key = bytes.fromhex(store.get(_KEY).decode())

@@ -65,10 +65,10 @@ class _Actor:
         except Exception as error:  # noqa: BLE001 (whatever it is, the driver is told)
             raise portable(error, where="the start") from None
 
-    def handle(self, target: str, shipment: Shipment, *resolved: object) -> Any:
+    def handle(self, target: str, shipment: Shipment) -> Any:
         """Serve one call."""
         try:
-            return self._host.handle(target, shipment, *resolved)
+            return self._host.handle(target, shipment)
         except Exception as error:  # noqa: BLE001 (whatever it is, the driver is told)
             raise portable(error, where=target) from None
 
@@ -94,16 +94,15 @@ class RayLine:
         """One of the objects over there."""
         return RayPeer(f"{self.seat.name}", served, self)
 
-    def send(self, target: str, arguments: tuple[object, ...], *references: Any, returns: int = 1) -> Any:
+    def send(self, target: str, arguments: tuple[object, ...], *, returns: int = 1) -> Any:
         """Call over there; what comes back, by reference.
 
         Args:
-            references: Further arguments, handed over without passing through this process.
             returns: How many values the call returns, each with a reference of its own.
         """
         with self._lock:  # shipments must arrive in the order in which they were packed
             shipment = self._sender.pack(arguments)
-            return self._actor.handle.options(num_returns=returns).remote(target, shipment, *references)
+            return self._actor.handle.options(num_returns=returns).remote(target, shipment)
 
     def kill(self) -> None:
         """End the process at once."""
@@ -122,9 +121,9 @@ class RayPeer(Peer):
         """Send the call."""
         return _mapped(self.refer(method, *args), self.name)
 
-    def refer(self, method: str, *args: object, references: Sequence[Any] = (), returns: int = 1) -> Any:
+    def refer(self, method: str, *args: object, returns: int = 1) -> Any:
         """Send the call and do not bring its result here (see `RayLine.send`)."""
-        return self._line.send(f"{self._served}.{method}", args, *references, returns=returns)
+        return self._line.send(f"{self._served}.{method}", args, returns=returns)
 
     def close(self) -> None:
         """End the actor, other objects of it included."""
@@ -148,7 +147,7 @@ class RayCluster:
         self._patience = placement_seconds
         self._group: PlacementGroup | None = None
         self._seats: list[Seat] = []
-        self._catalogue = Catalogue(ray.put)
+        self._catalogue = Catalogue(ray.put, carried=(ray.ObjectRef,))
         self._lines: list[RayLine] = []
         try:
             if address:
@@ -200,6 +199,17 @@ class RayCluster:
         strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=place)
         make = ray.remote(_Actor).options(num_cpus=seat.cpus, num_gpus=seat.gpus, scheduling_strategy=strategy)
         return RayLine(seat, make.remote(), self._catalogue)
+
+
+def gathered_chunks(sources: Sequence[RayPeer], *, patience: float) -> list[Any]:
+    """References to all chunks of the present weights; all ranks gather them, the first one's are used."""
+    chunks = []
+    while True:
+        answers = [source.refer("chunk", returns=2) for source in sources]
+        chunk, last = answers[0]
+        chunks.append(chunk)
+        if _answer(last, sources[0].name, patience):
+            return chunks
 
 
 def _no_room(seats: Sequence[Seat], seconds: float) -> str:

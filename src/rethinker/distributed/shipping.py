@@ -11,12 +11,14 @@ import pickle
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from rethinker.types import Prompt
+
+_PROMPT, _CARRIED = "prompt", "carried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +29,13 @@ class Shipment:
         body: The value, prompts by name.
         prompts: Those the receiver has not seen, by name; each as itself or as something that the receiver can fetch.
         dropped: Names that no later body will hold.
+        carried: Parts of the value that whoever carries the shipment must see, by their places here.
     """
 
     body: bytes
     prompts: Mapping[int, object]
     dropped: tuple[int, ...]
+    carried: tuple[object, ...]
 
 
 class Catalogue:
@@ -39,10 +43,12 @@ class Catalogue:
 
     Args:
         store: Puts a prompt where every receiver can fetch it, once; without, it travels in the shipments themselves.
+        carried: Types whose values the carrier must see: references into a store, which it counts.
     """
 
-    def __init__(self, store: Callable[[Prompt], object] | None = None) -> None:
+    def __init__(self, store: Callable[[Prompt], object] | None = None, *, carried: tuple[type, ...] = ()) -> None:
         self._store = store
+        self.carried = carried
         self._names: weakref.WeakKeyDictionary[Prompt, int] = weakref.WeakKeyDictionary()
         self._stored: dict[int, object] = {}
         self._next = count()
@@ -87,7 +93,7 @@ class Sender:
             weakref.finalize(prompt, self._dropped.append, name).atexit = False
         dropped = tuple(self._dropped.popleft() for _ in range(len(self._dropped)))
         self._known.difference_update(dropped)
-        return Shipment(body=file.getvalue(), prompts=prompts, dropped=dropped)
+        return Shipment(body=file.getvalue(), prompts=prompts, dropped=dropped, carried=tuple(pickler.carried))
 
 
 class Receiver:
@@ -107,29 +113,35 @@ class Receiver:
             self._prompts.pop(name, None)
         for name, prompt in shipment.prompts.items():
             self._prompts[name] = self._fetch(prompt)
-        return _Unpickler(io.BytesIO(shipment.body), self._prompts).load()
+        return _Unpickler(io.BytesIO(shipment.body), self._prompts, shipment.carried).load()
 
 
 class _Pickler(pickle.Pickler):
-    """Names prompts instead of pickling them, and remembers which it met."""
+    """Names prompts instead of pickling them, and remembers which it met; likewise what is carried."""
 
     def __init__(self, file: io.BytesIO, catalogue: Catalogue) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._catalogue = catalogue
         self.met: dict[int, Prompt] = {}
+        self.carried: list[object] = []
 
-    def persistent_id(self, obj: object) -> int | None:
-        if type(obj) is not Prompt:
-            return None
-        name = self._catalogue.name(obj)
-        self.met[name] = obj
-        return name
+    def persistent_id(self, obj: object) -> tuple[str, int] | None:
+        if type(obj) is Prompt:
+            name = self._catalogue.name(obj)
+            self.met[name] = obj
+            return _PROMPT, name
+        if isinstance(obj, self._catalogue.carried):
+            self.carried.append(obj)
+            return _CARRIED, len(self.carried) - 1
+        return None
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, prompts: Mapping[int, Prompt]) -> None:
+    def __init__(self, file: io.BytesIO, prompts: Mapping[int, Prompt], carried: Sequence[object]) -> None:
         super().__init__(file)
         self._prompts = prompts
+        self._carried = carried
 
-    def persistent_load(self, name: int) -> Prompt:
-        return self._prompts[name]
+    def persistent_load(self, pid: tuple[str, int]) -> object:
+        kind, place = pid
+        return self._prompts[place] if kind == _PROMPT else self._carried[place]
