@@ -17,8 +17,8 @@ from tests.learner.given import experience
 from tests.models import toys
 from tests.models.checks import problem
 
-from rethinker.build_model import build_vlm
 from rethinker.build_learner import build_learner, build_rank
+from rethinker.build_model import build_vlm
 from rethinker.config import Config
 from rethinker.distributed.learner import ShardedLearner
 from rethinker.distributed.peers import Peer, call_all
