@@ -78,6 +78,7 @@ TREE: dict[str, Any] = {
         "behaviour_logprobs": "learner",
         "optimizer": "adamw_8bit",
         "master_weights": False,
+        "sharding": {"offload": True, "reshard_after_forward": False, "reduce_every_micro_batch": True},
     },
     "train": {"steps": 55, "updates_per_episode": 5},
     "evaluation": {"every": 17, "validation_problems": 18, "test_problems": 19, "marker": "hold on", "max_tokens": 21},

@@ -214,6 +214,7 @@ class LearnerConfig(Section):
     compile: bool = False
     """Compile the language model's layers with torch.compile: faster updates after a slow first one."""
     sharding: ShardingConfig = ShardingConfig()
+    """How ranks share the model, where the cluster has several (docs/sharding.md)."""
 
 
 # ---- loop --------------------------------------------------------------------------------------------------------

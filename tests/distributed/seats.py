@@ -1,4 +1,4 @@
-"""Processes for the ranks of a sharded learner: started once, made into a learner of this or that size as often as asked.
+"""Processes for the ranks of a sharded learner: started once, made into learners of this or that size.
 
 They are forked from a server that has imported torch already, and talk over the pipes that torchrun's ranks talk over.
 """
@@ -133,6 +133,6 @@ def serve(connection: Connection) -> None:
         target, shipment = pickle.loads(message)
         try:
             answer = True, host.handle(target, shipment)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, the driver is told)
             answer = False, portable(error, where=target)
         connection.send_bytes(pickle.dumps(answer))
