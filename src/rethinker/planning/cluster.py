@@ -1,7 +1,7 @@
 """How a model lies on many GPUs, and what it costs to move bytes between them.
 
-The learner is one FSDP group over all its GPUs, cut into equal shards. Engines are replicas of `tensor_parallel` GPUs of
-one node, on the learner's GPUs (they take turns) or on GPUs of their own. Collectives are rings, as NCCL's.
+The learner is one FSDP group over all its GPUs, cut into equal shards. Engines are replicas of `tensor_parallel` GPUs
+of one node, on the learner's GPUs (they take turns) or on GPUs of their own. Collectives are rings, as NCCL's.
 """
 
 from __future__ import annotations
@@ -9,16 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rethinker.errors import ConfigError
+from rethinker.planning.efficiency import Efficiency
 from rethinker.planning.gpus import Gpu
 from rethinker.planning.shapes import Architecture
 
 MOST_GPUS = 4096
 """As far as the model is meant to reach."""
-
-LINK_SHARE = 0.8
-"""Share of a link that large collectives reach: 360 of 450 GB/s on eight H100 (NVIDIA's answer in nccl-tests #326)."""
-HOP = 2.5e-6
-"""Seconds for a message to pass one GPU of a ring, by a link or a network (NCCL's tuning table, LL128)."""
 
 WEIGHTS_SHARE = 0.4
 """Most of a GPU's memory that a replica's weights take where `tensor_parallel` is chosen here; the rest is for keys,
@@ -40,6 +36,7 @@ class Cluster:
     tensor_parallel: int = 1
     engine_gpus: int = 0
     staleness: int = 0
+    efficiency: Efficiency = Efficiency()
 
     @property
     def replicas(self) -> int:
@@ -65,7 +62,7 @@ class Cluster:
             return 0.0
         crossing = ranks > self.gpu.node
         link = min(self.gpu.inside, self.gpu.node * self.gpu.between) if crossing else self.gpu.inside
-        return size * (ranks - 1) / ranks / (link * LINK_SHARE) + calls * (ranks - 1) * HOP
+        return size * (ranks - 1) / ranks / (link * self.efficiency.link) + calls * (ranks - 1) * self.efficiency.hop
 
     def summed(self, size: float, *, calls: float) -> float:
         """Seconds to add up `size` bytes, in `calls` pieces, over the GPUs of one replica.
@@ -75,13 +72,20 @@ class Cluster:
         others = self.tensor_parallel - 1
         if not others:
             return 0.0
-        link = self.gpu.inside * LINK_SHARE
-        at_once = others * size / link + calls * 2 * HOP
-        return min(at_once, 2 * others / (others + 1) * size / link + calls * 2 * others * HOP)
+        link = self.gpu.inside * self.efficiency.link
+        at_once = others * size / link + calls * 2 * self.efficiency.hop
+        return min(at_once, 2 * others / (others + 1) * size / link + calls * 2 * others * self.efficiency.hop)
 
 
 def layout(
-    gpu: Gpu, gpus: int, model: Architecture, *, width: int, tensor_parallel: int = 0, engine_gpus: int = 0, staleness: int
+    gpu: Gpu,
+    gpus: int,
+    model: Architecture,
+    *,
+    width: int,
+    tensor_parallel: int = 0,
+    engine_gpus: int = 0,
+    staleness: int,
 ) -> Cluster:
     """A layout that can be placed.
 
@@ -100,7 +104,9 @@ def layout(
             f"--gpus {gpus} are no whole number of nodes of {gpu.node} GPUs; take {below} or {below + gpu.node}"
         )
     if engine_gpus >= gpus:
-        raise ConfigError(f"--engine-gpus {engine_gpus} leave the learner none of --gpus {gpus}; take fewer, or 0 to share")
+        raise ConfigError(
+            f"--engine-gpus {engine_gpus} leave the learner none of --gpus {gpus}; take fewer, or 0 to share"
+        )
     if staleness and not engine_gpus:
         raise ConfigError(
             f"--staleness {staleness}: engines and the learner take turns on the same GPUs, so nothing can overlap; "
@@ -122,7 +128,9 @@ def _least_parallel(gpu: Gpu, model: Architecture, width: int, generating: int) 
 
 def _divides(parallel: int, generating: int, gpu: Gpu, model: Architecture) -> None:
     if parallel > gpu.node or gpu.node % parallel:
-        raise ConfigError(f"--tensor-parallel {parallel} does not divide a node of {gpu.node} GPUs; take a power of two")
+        raise ConfigError(
+            f"--tensor-parallel {parallel} does not divide a node of {gpu.node} GPUs; take a power of two"
+        )
     if generating % parallel:
         raise ConfigError(
             f"--tensor-parallel {parallel} does not divide the {generating} GPUs that generate; "

@@ -1,14 +1,14 @@
 """Kinds of GPUs, as their vendor states them; links in bytes a second of one GPU in one direction.
 
-Stated are: NVIDIA's data sheets of A100 80GB SXM (nvidia.com/a100), H100 SXM (nvidia.com/h100), H200 SXM (nvidia.com/h200)
-and L20. A800 and H800 are A100 and H100 with NVLink cut to 400 GB/s in both directions together. Between nodes are the
-network cards of the vendor's own systems: DGX A100 has one of 200 Gbit/s for each GPU, DGX H100 and H200 one of 400; for
-the L20, which has no such system, one of 100 is assumed. Whose network is another takes `Gpu` apart with `replace`.
+Stated are NVIDIA's data sheets of A100 80GB SXM, H100 SXM, H200 SXM and L20 (nvidia.com/en-us/data-center). A800 and
+H800 are A100 and H100 whose NVLink is cut to 400 GB/s in both directions together. Between nodes are the network cards
+of the vendor's own systems: DGX A100 has one of 200 Gbit/s for each GPU, DGX H100 and H200 one of 400; for the L20,
+which has no such system, one of 100 is assumed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rethinker.chips import CHIPS
 from rethinker.errors import ConfigError
@@ -41,15 +41,19 @@ class Gpu:
         return self.rate if dtype == "bfloat16" else self.float32_rate
 
 
-_AMPERE = {"float32_rate": 19.5e12, "bandwidth": 2.039e12, "between": 25e9}
-_HOPPER = {"float32_rate": 67e12, "between": 50e9}
+_A100 = Gpu(
+    rate=CHIPS["A100"], float32_rate=19.5e12, memory=80e9, bandwidth=2.039e12, inside=300e9, between=25e9
+)  # NVLink 3: 600 GB/s in both directions together
+_H100 = Gpu(
+    rate=CHIPS["H100"], float32_rate=67e12, memory=80e9, bandwidth=3.35e12, inside=450e9, between=50e9
+)  # NVLink 4: 900 GB/s
 
 GPUS = {
-    "A100-80": Gpu(rate=CHIPS["A100"], memory=80e9, inside=300e9, **_AMPERE),
-    "A800-80": Gpu(rate=CHIPS["A800"], memory=80e9, inside=200e9, **_AMPERE),
-    "H100": Gpu(rate=CHIPS["H100"], memory=80e9, bandwidth=3.35e12, inside=450e9, **_HOPPER),
-    "H800": Gpu(rate=CHIPS["H800"], memory=80e9, bandwidth=3.35e12, inside=200e9, **_HOPPER),
-    "H200": Gpu(rate=CHIPS["H200"], memory=141e9, bandwidth=4.8e12, inside=450e9, **_HOPPER),
+    "A100-80": _A100,
+    "A800-80": replace(_A100, inside=200e9),
+    "H100": _H100,
+    "H800": replace(_H100, inside=200e9),
+    "H200": replace(_H100, memory=141e9, bandwidth=4.8e12),
     "L20": Gpu(
         rate=CHIPS["L20"], float32_rate=59.8e12, memory=48e9, bandwidth=864e9, inside=32e9, between=12.5e9
     ),  # PCIe 4.0 × 16, no NVLink

@@ -1,8 +1,7 @@
 """Seconds of each phase of an episode on a cluster, by what takes them: generate, verify, learn, sync.
 
-Few constants stand for everything that is not counted, each fitted on the data it names (docs/scaling-out.md compares the
-whole with what else was published). Left out are loading and preprocessing images, moving weights and moments to the
-host and back, optimiser steps (a fraction of a second each), evaluation and checkpoints.
+Left out are moving weights and moments to the host and back, optimiser steps (a
+fraction of a second each), evaluation and checkpoints.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from math import ceil
 
 from rethinker.planning.cluster import Cluster
 from rethinker.planning.compute import (
-    Step,
     decoding_operations,
     learning_operations,
     reading_operations,
@@ -22,21 +20,10 @@ from rethinker.planning.compute import (
 from rethinker.planning.shapes import Architecture
 from rethinker.planning.work import Lengths, Work
 
-ARITHMETIC_SHARE = 0.36
-"""Share of a GPU's rate that learning and reading prompts reach (with `LAYER_SECONDS` fitted on two runs of EasyR1:
-Qwen2.5-VL-7B on eight H100, 16.0 and 23.2 % of the peak with micro-batches of 4,096 and 16,384 tokens)."""
-LAYER_SECONDS = 1.8e-3
-"""Of one pass through one layer whatever its size: kernels to launch, shards to ask for (fitted with the above)."""
-BANDWIDTH_SHARE = 0.71
-"""Share of the memory's bandwidth that decoding reaches (fitted on 30.9 ms a token of Qwen2.5-72B in vLLM on two H100,
-one row; tt-inference-server #143)."""
 MOST_ROWS = 1024
 """Rows that an engine decodes at once at most: vLLM's default on large GPUs."""
 USABLE = 0.9
 """Share of a GPU's memory that may be filled."""
-VERIFY_SECONDS = 0.005
-"""Of one response on one worker: an expression compared by math-verify."""
-
 PIECES = 64
 """Steps in which decoding is added up."""
 
@@ -52,10 +39,10 @@ class Phase:
         """All together."""
         return sum(self.parts.values())
 
-    @property
-    def bound(self) -> str:
-        """What takes most of it."""
-        return max(self.parts, key=lambda part: self.parts[part])
+
+def prepare(work: Work, cluster: Cluster) -> Phase:
+    """Images that are prepared while GPUs wait."""
+    return Phase(parts={"images": work.images_awaited * cluster.efficiency.image})
 
 
 def generate(model: Architecture, work: Work, cluster: Cluster, *, held: float) -> Phase:
@@ -67,7 +54,7 @@ def generate(model: Architecture, work: Work, cluster: Cluster, *, held: float) 
     groups = ceil(work.queries / cluster.replicas)
     rows = groups * work.group_size
     reading = reading_operations(model, work.update, groups) / (
-        cluster.tensor_parallel * cluster.gpu.speed(work.dtype) * ARITHMETIC_SHARE
+        cluster.tensor_parallel * cluster.gpu.speed(work.dtype) * cluster.efficiency.arithmetic
     )
     parts = {"reading prompts": reading} | _decode(model, work, cluster, work.first, rows, work.responses, held)
     if work.look and work.looks:
@@ -91,7 +78,7 @@ def _decode(
     prompt, parallel = work.update.prompt_tokens, cluster.tensor_parallel
     places = room(model, work, cluster, held=held) / (prompt / work.group_size + lengths.age)
     together = min(rows, MOST_ROWS, max(1.0, places))
-    per_step = _token_weights(model, work) / parallel / (cluster.gpu.bandwidth * BANDWIDTH_SHARE)
+    per_step = _token_weights(model, work) / parallel / (cluster.gpu.bandwidth * cluster.efficiency.bandwidth)
     per_step += cluster.summed(0.0, calls=2 * model.language.layers)
     waiting = (rows - together) * lengths.mean / together
     last = lengths.longest_of(everyone)
@@ -99,7 +86,7 @@ def _decode(
     volume = waiting * _rows_seconds(model, work, cluster, together, prompt + lengths.age)
     for at in ((number + 0.5) * piece for number in range(PIECES)):
         volume += piece * _rows_seconds(model, work, cluster, max(1.0, together * lengths.longer(at)), prompt + at)
-    return {"rows decoded": waiting * per_step + volume, "the longest response": last * per_step}
+    return {"rows decoded": waiting * per_step + volume, "longest response": last * per_step}
 
 
 def _token_weights(model: Architecture, work: Work) -> float:
@@ -113,18 +100,19 @@ def _rows_seconds(model: Architecture, work: Work, cluster: Cluster, rows: float
     language, gpu, parallel = model.language, cluster.gpu, cluster.tensor_parallel
     heads = max(1, language.heads * language.keys // language.queries)
     keys = 2 * language.layers * language.keys * work.width * context * rows / min(parallel, heads)
-    reading = keys / (gpu.bandwidth * BANDWIDTH_SHARE)
-    weights = _token_weights(model, work) / parallel / (gpu.bandwidth * BANDWIDTH_SHARE)
+    reading = keys / (gpu.bandwidth * cluster.efficiency.bandwidth)
+    weights = _token_weights(model, work) / parallel / (gpu.bandwidth * cluster.efficiency.bandwidth)
     operations = rows * decoding_operations(model, work.update)
-    arithmetic = operations / (parallel * gpu.speed(work.dtype) * ARITHMETIC_SHARE)
+    arithmetic = operations / (parallel * gpu.speed(work.dtype) * cluster.efficiency.arithmetic)
     sums = cluster.summed(2 * language.layers * rows * language.width * work.width, calls=0)
     return reading + max(0.0, arithmetic - weights) + sums
 
 
-def verify(work: Work, generating: float) -> Phase:
+def verify(work: Work, cluster: Cluster, generating: float) -> Phase:
     """What is left to verify when the last response has ended: workers go on while others are written."""
-    needed = (work.responses + work.looks) * VERIFY_SECONDS / work.verify_workers
-    return Phase(parts={"verifying": max(VERIFY_SECONDS, needed - generating)})
+    verdict = cluster.efficiency.verdict
+    needed = (work.responses + work.looks) * verdict / work.verify_workers
+    return Phase(parts={"verifying": max(verdict, needed - generating)})
 
 
 def learn(model: Architecture, work: Work, cluster: Cluster) -> Phase:
@@ -139,20 +127,20 @@ def learn(model: Architecture, work: Work, cluster: Cluster) -> Phase:
     unit_tokens = update.learned_tokens / units
     batches = ceil(mine / max(1, int(work.micro_batch_tokens // unit_tokens)))
     trained = 3 + work.checkpointed
-    parts = {"arithmetic": 0.0, "too few groups for the ranks": 0.0, "network": 0.0, "launching": 0.0}
+    parts = {"arithmetic": 0.0, "too few groups": 0.0, "network": 0.0, "launching": 0.0}
     for times, operations, passes, moved in (
         (1, learning_operations(model, update, checkpointed=work.checkpointed), trained, _moved(model, work)),
         (work.scorings, scoring_operations(model, update), 1, model.total.total * work.width),
     ):
-        even = operations / ranks / (cluster.gpu.speed(work.dtype) * ARITHMETIC_SHARE)
+        even = operations / ranks / (cluster.gpu.speed(work.dtype) * cluster.efficiency.arithmetic)
         computing = even * mine * ranks / units
         calls = _blocks(model) * (3 if passes > 1 else 1)
         moving = batches * cluster.ring(moved, ranks=ranks, calls=calls)
-        launching = batches * passes * _blocks(model) * LAYER_SECONDS
+        launching = batches * passes * _blocks(model) * cluster.efficiency.layer_seconds
         count = times * work.updates
         parts["arithmetic"] += count * even
-        parts["too few groups for the ranks"] += count * (computing - even)
-        parts["network"] += count * max(0.0, moving - computing)
+        parts["too few groups"] += count * (computing - even)
+        parts["network"] += count * (max(0.0, moving - computing) if cluster.efficiency.overlapped else moving)
         parts["launching"] += count * launching
     return Phase(parts=parts)
 
@@ -171,5 +159,3 @@ def sync(model: Architecture, work: Work, cluster: Cluster) -> Phase:
     weights = model.total.total * work.width
     seconds = cluster.ring(weights, ranks=cluster.gpus, calls=_blocks(model))
     return Phase(parts={"network": seconds})
-
-

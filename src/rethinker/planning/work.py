@@ -54,6 +54,8 @@ class Work:
         width: Bytes of one weight.
         gradient_width: Bytes of one gradient.
         verify_workers: Processes that verify.
+        images: Images that are prepared ahead, while GPUs work, in each of `readers` threads in turn.
+        images_awaited: Images that a process prepares while GPUs wait for it.
     """
 
     queries: int
@@ -70,6 +72,9 @@ class Work:
     width: int = 2
     gradient_width: int = 4
     verify_workers: int = 1
+    images: float = 0.0
+    readers: int = 1
+    images_awaited: float = 0.0
 
     @property
     def responses(self) -> int:
