@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rethinker.errors import ConfigError
-from rethinker.planning.efficiency import Efficiency
+from rethinker.planning.efficiency import PUBLISHED, Efficiency
 from rethinker.planning.gpus import Gpu
 from rethinker.planning.shapes import Architecture
 
@@ -36,7 +36,7 @@ class Cluster:
     tensor_parallel: int = 1
     engine_gpus: int = 0
     staleness: int = 0
-    efficiency: Efficiency = Efficiency()
+    efficiency: Efficiency = PUBLISHED
 
     @property
     def replicas(self) -> int:

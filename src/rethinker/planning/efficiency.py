@@ -22,8 +22,8 @@ class Efficiency:
         link: Share of a link that large collectives reach: 360 of 450 GB/s on eight H100, as NVIDIA expects
             (nccl-tests #326).
         hop: Seconds for a message to pass one GPU of a ring (NCCL's tuning table: rings of LL128, any link).
-        image: Seconds of an image that becomes patches; fitted on the seconds of a step of the two runs of EasyR1 above,
-            which prepare the image of every response anew in each of four passes.
+        image: Seconds of an image that becomes patches; fitted on the seconds of a step of the same two runs, which
+            prepare the image of every response anew in each of four passes.
         verdict: Seconds of one response on one worker: fractions with roots compared by math-verify, measured on one
             core of a server.
         overlapped: Whether shards move while layers compute; where the same cores do both, they do not.
@@ -37,3 +37,7 @@ class Efficiency:
     image: float = 0.028
     verdict: float = 0.01
     overlapped: bool = True
+
+
+PUBLISHED = Efficiency()
+"""As fitted on what others published."""

@@ -1,7 +1,7 @@
 """Seconds of each phase of an episode on a cluster, by what takes them: generate, verify, learn, sync.
 
-Left out are moving weights and moments to the host and back, optimiser steps (a
-fraction of a second each), evaluation and checkpoints.
+Left out are moving weights and moments to the host and back, optimiser steps (a fraction of a second each), evaluation
+and checkpoints.
 """
 
 from __future__ import annotations
