@@ -73,7 +73,16 @@ def paper(run: Mapping[str, Any]) -> dict[str, Any]:
         "hours": run["hours"],
         "predicted_h": hours,
         "error": percent(hours / run["hours"] - 1),
+        "share": _share(run),
     }
+
+
+def _share(run: Mapping[str, Any]) -> float:
+    """Of the GPUs' rate that the learning of a whole run would take, in the hours that were published."""
+    language, gpu = shape(run["model"]).language, gpu_kind(run["gpu"])
+    tokens = run["queries"] * run["group_size"] / run["updates"] * (run["prompt_tokens"] + run["response_tokens"])
+    operations = 6 * language.layers * language.weights * tokens * run["steps"]
+    return operations / (run["gpus"] * gpu.rate * 3600 * run["hours"])
 
 
 def predicted(run: Mapping[str, Any], response: float, *, scorings: int, prepared: int) -> EpisodeTime:

@@ -79,13 +79,14 @@ def plan(files: Sequence[Path], overrides: Sequence[str], asked: Hardware) -> bo
     if asked.gpus > 1:
         work = work_of(config, found.step)
         laid = Layout(
-            kind=asked.kind, model=model, work=work, cluster=cluster, learner=partial(_learner, config, model)
+            kind=asked.kind, model=model, work=work, cluster=cluster, learner=partial(learner_memory, config, model)
         )
         show_cluster(console, laid)
     return fits
 
 
-def _learner(config: Config, model: Architecture, ranks: int) -> Memory:
+def learner_memory(config: Config, model: Architecture, ranks: int) -> Memory:
+    """Memory on each of so many ranks."""
     return plan_of(config, model, gpus=ranks).memory
 
 

@@ -142,7 +142,7 @@ def show(console: Console, asked: Layout) -> None:
     if times:
         console.print()
         console.print(_sizes(times))
-        _say(console, f"\n{_verdict(times)}")
+        _say(console, f"\n{verdict(times)}")
 
 
 def _phases(found: EpisodeTime) -> Table:
@@ -174,10 +174,11 @@ def _sizes(times: Sequence[EpisodeTime]) -> Table:
     return table
 
 
-def _verdict(times: Sequence[EpisodeTime]) -> str:
+def verdict(times: Sequence[EpisodeTime]) -> str:
+    """Where it stops scaling and why, as one sentence."""
     found = stops(times)
     if found is None:
-        return f"twice the GPUs are at least {WORTH} times as fast up to {times[-1].cluster.gpus:,}"
+        return f"scales up to {times[-1].cluster.gpus:,} GPUs: twice as many are always {WORTH} times as fast or more"
     one, two = found
     return (
         f"stops scaling at {one.cluster.gpus:,} GPUs: {two.cluster.gpus:,} are {one.seconds / two.seconds:.2f} times "
