@@ -137,8 +137,10 @@ def _plan(parsed: argparse.Namespace) -> int:
     from rethinker.commands.plan import plan
     from rethinker.commands.plan_cluster import Hardware
 
-    if parsed.gpus < 1 or (parsed.memory is not None and parsed.memory <= 0):
-        raise ConfigError(f"--gpus {parsed.gpus} --memory {parsed.memory or 0:g}: both must be above 0")
+    if parsed.gpus < 1:
+        raise ConfigError(f"--gpus {parsed.gpus}: must be above 0")
+    if parsed.memory is not None and parsed.memory <= 0:
+        raise ConfigError(f"--memory {parsed.memory:g}: must be above 0")
     if min(parsed.tensor_parallel, parsed.engine_gpus, parsed.staleness) < 0:
         raise ConfigError("--tensor-parallel, --engine-gpus and --staleness must not be below 0")
     files, overrides = split_settings(parsed.recipe)
