@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-import processes
-import published_runs
 import pytest
 from scripts import write_scaling_docs as docs
+
+import processes
+import published_runs
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -20,7 +21,9 @@ def test_the_runs_it_was_fitted_on_are_met_and_the_others_nearly() -> None:
         fitted, newest = row["error"] == "fitted", row["what"].startswith("0.3.2")
         assert row["predicted_mfu"] == pytest.approx(row["mfu"], rel=0.02 if fitted else 0.27)
         assert row["predicted_s"] == pytest.approx(row["seconds"], rel=0.03 if fitted else 0.11 if newest else 0.30)
-        assert row["predicted_throughput"] == pytest.approx(row["throughput"] * row["seconds"] / row["predicted_s"])
+        assert row["predicted_throughput"] == pytest.approx(
+            row["throughput"] * row["seconds"] / row["predicted_s"], 1e-3
+        )
 
 
 def test_the_paper_is_missed_and_the_page_says_by_how_much() -> None:
@@ -46,4 +49,5 @@ def test_two_processes_are_predicted_from_the_constants_of_one() -> None:
     assert [row["predicted_s"] for row in found[:2]] == pytest.approx([1.1, 0.8])
     assert [row["predicted_s"] for row in found[2:]] == pytest.approx([0.55, 0.4], rel=0.01)
     slow = processes.rows([one, two | {"bandwidth": 1e8}])
-    assert slow[2]["network_s"] == pytest.approx(4 * slow[3]["network_s"]) and slow[3]["network_s"] > 0.1
+    assert slow[2]["network_s"] == pytest.approx(4 * slow[3]["network_s"])
+    assert slow[3]["network_s"] > 0.1
