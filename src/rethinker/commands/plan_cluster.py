@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rethinker.config import Config
+from rethinker.data_config import FileDataConfig
 from rethinker.planning.cluster import Cluster, layout
 from rethinker.planning.compute import Step
 from rethinker.planning.gpus import gpu_kind
@@ -120,6 +121,7 @@ def work_of(config: Config, update: Step) -> Work:
         gradient_width=BYTES["float32"] if config.learner.master_weights else BYTES[config.model.dtype],
         verify_workers=config.verifier.workers,
         images=config.sampler.queries if update.image_tokens else 0,
+        readers=max(1, config.data.threads) if isinstance(config.data, FileDataConfig) else 1,
     )
 
 
