@@ -57,6 +57,8 @@ def test_second_looks_come_after_first_ones_and_are_not_read_again() -> None:
     looked = generating(looks=4096, look=Lengths(mean=512, longest=1024))
     assert looked.seconds > generating().seconds
     assert looked.parts["reading prompts"] == generating().parts["reading prompts"]
+    alone = generating(first=Lengths(mean=512, longest=1024), queries=512)
+    assert looked.seconds - generating().seconds > alone.seconds  # as many rows, but a first look stands before each
 
 
 def test_tensor_parallel_shortens_the_longest_response_and_pays_for_its_sums() -> None:

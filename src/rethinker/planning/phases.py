@@ -56,10 +56,13 @@ def generate(model: Architecture, work: Work, cluster: Cluster, *, held: float) 
     reading = reading_operations(model, work.update, groups) / (
         cluster.tensor_parallel * cluster.gpu.speed(work.dtype) * cluster.efficiency.arithmetic
     )
-    parts = {"reading prompts": reading} | _decode(model, work, cluster, work.first, rows, work.responses, held)
+    tokens = room(model, work, cluster, held=held)
+    first = _Rows(count=rows, everyone=work.responses, lengths=work.first, prefix=0)
+    parts = {"reading prompts": reading} | _decode(model, work, cluster, first, tokens)
     if work.look and work.looks:
-        looks = max(1.0, work.looks / work.responses * rows)
-        for part, seconds in _decode(model, work, cluster, work.look, looks, work.looks, held).items():
+        count = max(1.0, work.looks / work.responses * rows)
+        second = _Rows(count=count, everyone=work.looks, lengths=work.look, prefix=work.first.mean)
+        for part, seconds in _decode(model, work, cluster, second, tokens).items():
             parts[part] += seconds
     return Phase(parts=parts)
 
@@ -68,44 +71,60 @@ def room(model: Architecture, work: Work, cluster: Cluster, *, held: float) -> f
     """Tokens whose keys and values a replica can hold; none or less where its weights do not fit."""
     weights = model.total.total * work.width
     free = cluster.tensor_parallel * (USABLE * cluster.gpu.memory - held) - weights
-    return free / (2 * model.language.layers * model.language.keys * work.width)
+    return free / (_token_bytes(model, work, cluster) * cluster.tensor_parallel)
 
 
-def _decode(
-    model: Architecture, work: Work, cluster: Cluster, lengths: Lengths, rows: float, everyone: float, held: float
-) -> dict[str, float]:
-    """Rows in excess wait for places; the last to be placed end one by one, down to the longest of all."""
-    prompt, parallel = work.update.prompt_tokens, cluster.tensor_parallel
-    places = room(model, work, cluster, held=held) / (prompt / work.group_size + lengths.age)
-    together = min(rows, MOST_ROWS, max(1.0, places))
-    per_step = _token_weights(model, work) / parallel / (cluster.gpu.bandwidth * cluster.efficiency.bandwidth)
-    per_step += cluster.summed(0.0, calls=2 * model.language.layers)
-    waiting = (rows - together) * lengths.mean / together
-    last = lengths.longest_of(everyone)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What a replica decodes, and how many rows all replicas do; `prefix` tokens stand in each row already."""
+
+    count: float
+    everyone: float
+    lengths: Lengths
+    prefix: float
+
+
+def _decode(model: Architecture, work: Work, cluster: Cluster, rows: _Rows, tokens: float) -> dict[str, float]:
+    """Rows in excess wait for places; the last to be placed end one by one, down to the longest of all.
+
+    Args:
+        tokens: Room for keys.
+    """
+    lengths, before = rows.lengths, work.update.prompt_tokens + rows.prefix
+    places = tokens / (work.update.prompt_tokens / work.group_size + rows.prefix + lengths.age)
+    together = min(rows.count, MOST_ROWS, max(1.0, places))
+    per_step = _weights_seconds(model, work, cluster) + cluster.summed(0.0, calls=2 * model.language.layers)
+    waiting = (rows.count - together) * lengths.mean / together
+    last = lengths.longest_of(rows.everyone)
     piece = last / PIECES
-    volume = waiting * _rows_seconds(model, work, cluster, together, prompt + lengths.age)
+    volume = waiting * _rows_seconds(model, work, cluster, together, before + lengths.age)
     for at in ((number + 0.5) * piece for number in range(PIECES)):
-        volume += piece * _rows_seconds(model, work, cluster, max(1.0, together * lengths.longer(at)), prompt + at)
+        volume += piece * _rows_seconds(model, work, cluster, max(1.0, together * lengths.longer(at)), before + at)
     return {"rows decoded": waiting * per_step + volume, "longest response": last * per_step}
 
 
-def _token_weights(model: Architecture, work: Work) -> float:
-    """Bytes of weights that every decoded token reads, however many rows there are: the tower is not among them."""
+def _weights_seconds(model: Architecture, work: Work, cluster: Cluster) -> float:
+    """To read the weights that every token needs, however many rows there are: the tower is not among them."""
     language = model.language
-    return (language.layers * language.weights + model.vocabulary * language.width) * work.width
+    weights = (language.layers * language.weights + model.vocabulary * language.width) * work.width
+    return weights / cluster.tensor_parallel / (cluster.gpu.bandwidth * cluster.efficiency.bandwidth)
+
+
+def _token_bytes(model: Architecture, work: Work, cluster: Cluster) -> float:
+    """Of one token's keys and values on each GPU of a replica; heads are not cut."""
+    language = model.language
+    heads = max(1, language.heads * language.keys // language.queries)
+    return 2 * language.layers * language.keys * work.width / min(cluster.tensor_parallel, heads)
 
 
 def _rows_seconds(model: Architecture, work: Work, cluster: Cluster, rows: float, context: float) -> float:
     """What a decoded token of so many rows takes beyond reading the weights."""
-    language, gpu, parallel = model.language, cluster.gpu, cluster.tensor_parallel
-    heads = max(1, language.heads * language.keys // language.queries)
-    keys = 2 * language.layers * language.keys * work.width * context * rows / min(parallel, heads)
-    reading = keys / (gpu.bandwidth * cluster.efficiency.bandwidth)
-    weights = _token_weights(model, work) / parallel / (gpu.bandwidth * cluster.efficiency.bandwidth)
+    gpu, reached, language = cluster.gpu, cluster.efficiency, model.language
+    keys = rows * context * _token_bytes(model, work, cluster) / (gpu.bandwidth * reached.bandwidth)
     operations = rows * decoding_operations(model, work.update)
-    arithmetic = operations / (parallel * gpu.speed(work.dtype) * cluster.efficiency.arithmetic)
+    arithmetic = operations / (cluster.tensor_parallel * gpu.speed(work.dtype) * reached.arithmetic)
     sums = cluster.summed(2 * language.layers * rows * language.width * work.width, calls=0)
-    return reading + max(0.0, arithmetic - weights) + sums
+    return keys + max(0.0, arithmetic - _weights_seconds(model, work, cluster)) + sums
 
 
 def verify(work: Work, cluster: Cluster, generating: float) -> Phase:
