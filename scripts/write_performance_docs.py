@@ -122,7 +122,7 @@ def _section(section: Section) -> list[str]:
     report = result(section.benchmark)
     if report is None:
         return [*parts, "*Not measured with this script yet.*\n"]
-    parts += [f"{measured_on(report)}\n", f"{_benchmark(section.benchmark).tables(report)}\n"]
+    parts += [f"{measured_on(report)}\n", f"{benchmark(section.benchmark).tables(report)}\n"]
     if (RESULTS / f"{section.benchmark}.png").is_file():
         parts.append(f"![{section.title}: {section.picture}](results/{section.benchmark}.png)\n")
     return parts
@@ -149,7 +149,7 @@ def measured_on(report: dict[str, Any]) -> str:
     )
 
 
-def _benchmark(name: str) -> Any:
+def benchmark(name: str) -> Any:
     """A benchmark's module; benchmarks are scripts, whose folder is on the path when they run."""
     folder = str(ROOT / "benchmarks")
     if folder not in sys.path:

@@ -7,7 +7,10 @@ CHIPS = {
     "H100 NVL": 835e12,
     "H100": 989e12,
     "H200": 989e12,
+    "H800": 989e12,
     "A100": 312e12,
+    "A800": 312e12,
+    "L20": 119.5e12,
 }
 """Dense bf16 operations a second, by a part of the device's name; the first that fits."""
 

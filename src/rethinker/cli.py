@@ -78,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="parameters, memory and time of a recipe, before anything is loaded")
     plan.add_argument("recipe", nargs="+", metavar="FILE|key=value", help="YAML files, then dotted overrides")
     plan.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs that share the model (default 1)")
-    plan.add_argument("--memory", type=float, default=80, metavar="G", help="GB of one GPU (default 80)")
+    plan.add_argument("--memory", type=float, metavar="G", help="GB of one GPU (default: what the kind has)")
+    plan.add_argument("--gpu", default="H100", metavar="KIND", help="kind of GPU (default H100)")
+    plan.add_argument("--tensor-parallel", type=int, default=0, metavar="T", help="GPUs of an engine (default: chosen)")
+    plan.add_argument("--engine-gpus", type=int, default=0, metavar="E", help="GPUs that only generate (default: none)")
+    plan.add_argument("--staleness", type=int, default=0, metavar="K", help="episodes generated ahead (default 0)")
     plan.set_defaults(command=_plan)
 
     ablate = commands.add_parser("ablate", help="GRPO, + Filter, + SSR, + Forced Rethinking from one recipe")
@@ -131,11 +135,24 @@ def _export(parsed: argparse.Namespace) -> None:
 
 def _plan(parsed: argparse.Namespace) -> int:
     from rethinker.commands.plan import plan
+    from rethinker.commands.plan_cluster import Hardware
 
-    if parsed.gpus < 1 or parsed.memory <= 0:
-        raise ConfigError(f"--gpus {parsed.gpus} --memory {parsed.memory:g}: both must be above 0")
+    if parsed.gpus < 1:
+        raise ConfigError(f"--gpus {parsed.gpus}: must be above 0")
+    if parsed.memory is not None and parsed.memory <= 0:
+        raise ConfigError(f"--memory {parsed.memory:g}: must be above 0")
+    if min(parsed.tensor_parallel, parsed.engine_gpus, parsed.staleness) < 0:
+        raise ConfigError("--tensor-parallel, --engine-gpus and --staleness must not be below 0")
     files, overrides = split_settings(parsed.recipe)
-    return 0 if plan(files, overrides, gpus=parsed.gpus, gigabytes=parsed.memory) else 1
+    hardware = Hardware(
+        kind=parsed.gpu,
+        gpus=parsed.gpus,
+        gigabytes=parsed.memory,
+        tensor_parallel=parsed.tensor_parallel,
+        engine_gpus=parsed.engine_gpus,
+        staleness=parsed.staleness,
+    )
+    return 0 if plan(files, overrides, hardware) else 1
 
 
 def _ablate(parsed: argparse.Namespace) -> None:

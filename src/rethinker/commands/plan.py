@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rethinker.build_learner import choose_trained
+from rethinker.commands.plan_cluster import BYTES, Hardware, Layout, cluster_of, work_of
+from rethinker.commands.plan_cluster import show as show_cluster
 from rethinker.config import Config, SamplingConfig
 from rethinker.config_files import load
 from rethinker.evaluation.held_out import CHUNK
@@ -19,14 +21,11 @@ from rethinker.planning import architecture, generation, memory
 from rethinker.planning.compute import GENERATION_MFU, LEARNER_MFU, Estimate, Step, estimate
 from rethinker.planning.generation import FILTERED, GREEDY, SAMPLED, Asked, Bounds
 from rethinker.planning.memory import Memory
+from rethinker.planning.phases import USABLE
 from rethinker.planning.shapes import Architecture, fullest, responses_together
 
-BYTES = {"float32": 4, "bfloat16": 2}
 PEAK = {"float32": 67e12, "bfloat16": 989e12}
 """Operations per second of one H100 in each type."""
-
-USABLE = 0.9
-"""Share of a GPU's memory that a plan may use; the rest is the CUDA context, workspaces and fragments."""
 
 UPDATE = "update"
 
@@ -54,28 +53,41 @@ class Plan:
         return self.memory.peak <= gigabytes * 1e9 * USABLE
 
 
-def plan(files: Sequence[Path], overrides: Sequence[str], *, gpus: int, gigabytes: float) -> bool:
+def plan(files: Sequence[Path], overrides: Sequence[str], asked: Hardware) -> bool:
     """Print the plan of a recipe, and where it does not fit, what would make it; whether it fits.
 
     Raises:
-        ConfigError: the recipe does not resolve.
+        ConfigError: the recipe does not resolve, or the GPUs cannot be laid out so.
         ModelError: the model's shape is not known here.
     """
     config = load(files, overrides)
-    found = plan_of(config, shape(config), gpus=gpus)
+    model = shape(config)
+    cluster = cluster_of(config, model, asked)
+    gpus, gigabytes = cluster.ranks, cluster.gpu.memory / 1e9
+    found = plan_of(config, model, gpus=gpus)
     console = Console()
     _show(console, config, found)
     need, fits = found.memory.peak / 1e9, found.fits(gigabytes)
-    console.print(
+    _say(
+        console,
         f"\n{need:.1f} GB of {gigabytes:g} GB per GPU: {'fits' if fits else 'does not fit'} "
         f"({1 - USABLE:.0%} is left to the CUDA context and fragments)",
-        highlight=False,
-        soft_wrap=True,
     )
     if not fits:
         remedy = _remedy(files, overrides, found, gigabytes)
-        console.print(f"to make it fit: {remedy}", highlight=False, soft_wrap=True)
+        _say(console, f"to make it fit: {remedy}")
+    if asked.gpus > 1:
+        work = work_of(config, found.step)
+        laid = Layout(
+            kind=asked.kind, model=model, work=work, cluster=cluster, learner=partial(learner_memory, config, model)
+        )
+        show_cluster(console, laid)
     return fits
+
+
+def learner_memory(config: Config, model: Architecture, ranks: int) -> Memory:
+    """Memory on each of so many ranks."""
+    return plan_of(config, model, gpus=ranks).memory
 
 
 def shape(config: Config) -> Architecture:
@@ -282,20 +294,26 @@ def _show(console: Console, config: Config, found: Plan) -> None:
         console.print()
         console.print(table)
     rows = ", ".join(f"{count:,} of {name}" for name, count in found.rows.items())
-    console.print(f"\nrows that decode together: {rows}", highlight=False, soft_wrap=True)
-    step, time = found.step, found.estimate
-    console.print(
+    _say(console, f"\nrows that decode together: {rows}")
+    step = found.step
+    _say(
+        console,
         f"a step at half of the longest prompts and responses: {step.learned_tokens:,.0f} tokens learned, "
-        f"{step.sampled_tokens:,.0f} sampled\nabout {time.seconds:,.0f} s: learning {time.learning:,.0f} s, generating "
-        f"{time.generating:,.0f} s, at {LEARNER_MFU:.0%} and {GENERATION_MFU:.0%} of "
-        f"{PEAK[config.model.dtype] / 1e12:,.0f} TFLOPS ({config.model.dtype} on an H100)",
-        highlight=False,
-        soft_wrap=True,
+        f"{step.sampled_tokens:,.0f} sampled",
     )
     if found.gpus > 1:
-        console.print(
-            f"over {found.gpus} GPUs: weights, masters, optimiser and gradients cut into equal parts, responses shared "
-            "out (a plan only: this version trains on one)",
-            highlight=False,
-            soft_wrap=True,
-        )
+        _say(console, f"over {found.gpus} GPUs: weights, masters, optimiser and gradients cut into equal parts")
+    else:
+        _say(console, _time(config, found.estimate))
+
+
+def _time(config: Config, time: Estimate) -> str:
+    return (
+        f"about {time.seconds:,.0f} s: learning {time.learning:,.0f} s, generating {time.generating:,.0f} s, at "
+        f"{LEARNER_MFU:.0%} and {GENERATION_MFU:.0%} of {PEAK[config.model.dtype] / 1e12:,.0f} TFLOPS "
+        f"({config.model.dtype} on an H100)"
+    )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)

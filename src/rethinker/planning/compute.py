@@ -66,20 +66,53 @@ def estimate(
         peak: Operations per second of one GPU in the weights' type.
         group_size: Responses that share a prompt in generation.
     """
-    language, tower, context = model.language, model.vision, step.prompt_tokens + step.response_tokens
-    images = step.image_tokens * model.patches_per_token
-    learning = step.learned_tokens * language.layers * _per_token(language, context) * _passes(language, checkpointed)
-    learning += 3 * step.responses * step.response_tokens * 2 * model.vocabulary * language.width
+    learning = learning_operations(model, step, checkpointed=checkpointed)
     prompts = step.responses / group_size
-    generating = (step.sampled_tokens + prompts * step.prompt_tokens) * language.layers * _per_token(language, context)
-    generating += step.sampled_tokens * 2 * model.vocabulary * language.width
-    if tower:
-        per_image = images * tower.layers * _per_token(tower, images)
-        learning += step.prompts * per_image * (_passes(tower, checkpointed) if tower.learns else 1)
-        generating += prompts * per_image
+    generating = reading_operations(model, step, prompts) + step.sampled_tokens * decoding_operations(model, step)
     return Estimate(
         learning=learning / (gpus * peak * LEARNER_MFU), generating=generating / (gpus * peak * GENERATION_MFU)
     )
+
+
+def learning_operations(model: Architecture, step: Step, *, checkpointed: bool) -> float:
+    """Operations of an update: forward, backward and, with checkpointing, the second forward."""
+    tower = model.vision
+    looking = _passes(tower, checkpointed) if tower and tower.learns else 1
+    return _operations(model, step, language=_passes(model.language, checkpointed), tower=looking, head=3)
+
+
+def scoring_operations(model: Architecture, step: Step) -> float:
+    """Operations of one forward over what an update learns from."""
+    return _operations(model, step, language=1, tower=1, head=1)
+
+
+def reading_operations(model: Architecture, step: Step, prompts: float) -> float:
+    """Operations of reading prompts before they are continued."""
+    language = model.language
+    context = step.prompt_tokens + step.response_tokens
+    reading = prompts * step.prompt_tokens * language.layers * _per_token(language, context)
+    return reading + prompts * _per_image(model, step)
+
+
+def decoding_operations(model: Architecture, step: Step) -> float:
+    """Operations of one sampled token."""
+    language, context = model.language, step.prompt_tokens + step.response_tokens
+    return language.layers * _per_token(language, context) + 2 * model.vocabulary * language.width
+
+
+def _operations(model: Architecture, step: Step, *, language: int, tower: int, head: int) -> float:
+    stack, context = model.language, step.prompt_tokens + step.response_tokens
+    layers = step.learned_tokens * stack.layers * _per_token(stack, context) * language
+    scores = head * step.responses * step.response_tokens * 2 * model.vocabulary * stack.width
+    return layers + scores + tower * step.prompts * _per_image(model, step)
+
+
+def _per_image(model: Architecture, step: Step) -> float:
+    """Operations of one forward of a prompt's images through the tower."""
+    if model.vision is None:
+        return 0.0
+    patches = step.image_tokens * model.patches_per_token
+    return patches * model.vision.layers * _per_token(model.vision, patches)
 
 
 def _per_token(stack: Stack, context: int) -> float:
