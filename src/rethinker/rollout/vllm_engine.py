@@ -117,6 +117,7 @@ class VllmEngine(RolloutEngine):
         self._running: dict[str, tuple[Request, int]] = {}
         self._can_sleep = can_sleep and device == "cuda"
         self._ready = False
+        self._groups_are_ours = tensor_parallel == 1 and not torch.distributed.is_initialized()
         on_device: dict[str, Any] = (
             {"kv_cache_memory_bytes": cache_bytes, "enforce_eager": True}
             if device == "cpu"
@@ -248,6 +249,11 @@ class VllmEngine(RolloutEngine):
         """Stop vLLM and its workers."""
         self._running.clear()
         self._core.engine_core.shutdown()
+        if self._groups_are_ours:
+            from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
+
+            destroy_model_parallel()
+            destroy_distributed_environment()
 
 
 def _started(**settings: Any) -> Any:

@@ -84,8 +84,9 @@ class WeightReceiver:
         module = self._model().get_submodule(name.rpartition(".")[0])
         if not isinstance(module, VocabParallelEmbedding):
             return 0
-        weight = module.weight
-        return int(weight.numel() // weight.shape[0] * (weight.shape[0] - module.shard_indices.num_elements))
+        parameter, indices = module.get_parameter(name.rpartition(".")[2]), module.shard_indices
+        rows = parameter.shape[0] - indices.num_org_elements - indices.num_added_elements
+        return int(rows * parameter[0].numel())
 
     @torch.no_grad()
     def take_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
