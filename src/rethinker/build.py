@@ -15,6 +15,7 @@ from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
 from rethinker.algo.truncation import soft_penalty
 from rethinker.algorithm_config import AdvantageConfig
 from rethinker.build_data import Problems, build_problems, open_parts, refuse_too_few
+from rethinker.build_vllm import build_vllm_engine
 from rethinker.config import Config, SamplingConfig
 from rethinker.cores import usable_cores
 from rethinker.data.prefetch import Prepare
@@ -173,15 +174,24 @@ def resolve_device(name: str) -> str:
 
 
 def build_engine(config: Config, vlm: VLM, stopwatch: Stopwatch | None = None) -> RolloutEngine:
-    """The engine that samples from the model."""
+    """The engine that samples from the model; it has the model's weights.
+
+    Raises:
+        ConfigError: vLLM is asked for and cannot run here.
+        ModelError: vLLM does not serve the model.
+    """
     engine = config.engine
-    return TorchEngine(
-        vlm,
-        max_rows=engine.max_rows,
-        cache_bytes=engine.cache_bytes,
-        read_tokens=engine.read_tokens,
-        stopwatch=stopwatch,
-    )
+    match engine.kind:
+        case "torch":
+            return TorchEngine(
+                vlm,
+                max_rows=engine.max_rows,
+                cache_bytes=engine.cache_bytes,
+                read_tokens=engine.read_tokens,
+                stopwatch=stopwatch,
+            )
+        case "vllm":
+            return build_vllm_engine(config, engine, vlm, stopwatch)
 
 
 def build_scorer(config: Config, stopwatch: Stopwatch | None = None) -> VerifierPool:
@@ -252,7 +262,8 @@ def _episodes(
         stopwatch=stopwatch,
         seed=config.seed,
         updates=config.train.updates_per_episode,
-        token_logprobs=learner.token_logprobs if config.learner.behaviour_logprobs == "learner" else None,
+        token_logprobs=learner.token_logprobs if _asks_again(config) else None,
+        generated=engine.sleep,
     )
 
 
@@ -336,8 +347,15 @@ def _learner(config: Config, vlm: VLM, stopwatch: Stopwatch) -> PolicyLearner:
             compile=learner.compile,
         ),
         reference=reference,
+        max_gap=config.engine.max_gap if config.engine.kind == "vllm" else math.inf,
         stopwatch=stopwatch,
     )
+
+
+def _asks_again(config: Config) -> bool:
+    """Whether old log-probs are asked of the learner."""
+    asked = config.learner.behaviour_logprobs
+    return asked == "learner" or (asked == "auto" and config.engine.kind != "torch")
 
 
 def _objective(config: Config) -> Objective:
@@ -349,6 +367,7 @@ def _objective(config: Config) -> Objective:
         clip_high=objective.clip_high,
         dual_clip=objective.dual_clip if objective.kind == "dual_clip" else math.inf,
         ratio_cap=objective.ratio_cap,
+        correction=objective.correction if _asks_again(config) else "none",
         divisor=constant if objective.normalisation == "constant" else None,
         imitation_coefficient=rethink.imitation_coefficient if rethink.kind == "forced" else 0.0,
         kl_coefficient=objective.kl_coefficient,

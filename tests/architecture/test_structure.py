@@ -36,7 +36,9 @@ SAME_PART = {
     "algorithm_config": "config",
     "model_config": "config",
     "data_config": "config",
+    "engine_config": "config",
     "build_data": "build",
+    "build_vllm": "build",
 }
 """Modules that belong to another part."""
 
@@ -200,10 +202,12 @@ def test_torch_is_not_imported_where_it_is_not_needed() -> None:
 
 
 def test_optional_packages_are_imported_only_when_asked_for() -> None:
+    """But where vLLM itself imports the module, inside its own workers."""
     optional = {"vllm", "ray", "trl", "peft", "liger_kernel"}
     wrong = [
         place(file, line)
         for file, tree in TREES.items()
+        if file.name != "vllm_worker.py"
         for statement in tree.body
         if not isinstance(statement, ast.FunctionDef | ast.ClassDef)
         for line, module in imported_modules(statement)

@@ -51,7 +51,8 @@ class Episodes:
     Args:
         rethinker: None forces nothing.
         updates: Batches per episode; groups stay whole, so that siblings share their prompt.
-        token_logprobs: The learner's, which take the place of the engine's; None keeps those.
+        token_logprobs: The learner's, asked for as old log-probs; None takes the engine's.
+        generated: Called when an episode's responses have all been sampled.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Episodes:
         seed: int,
         updates: int,
         token_logprobs: TokenLogprobs | None = None,
+        generated: Callable[[], None] | None = None,
     ) -> None:
         self._sampler = sampler
         self._rethinker = rethinker
@@ -76,6 +78,7 @@ class Episodes:
         self._seed = seed
         self._updates = updates
         self._token_logprobs = token_logprobs
+        self._generated = generated
         self._current: Episode | None = None
         self._next = 0
 
@@ -100,6 +103,8 @@ class Episodes:
     def _make(self, number: int) -> Episode:
         sampled = self._sampler.sample(number)
         extended = self._extended(sampled.groups)
+        if self._generated is not None:
+            self._generated()
         metrics = merge(sampled.metrics, _first_metrics(sampled.groups), _group_metrics(extended.groups))
         with self._stopwatch("verify"):
             own = spontaneous(sampled.groups, self._scorer, self._marker)

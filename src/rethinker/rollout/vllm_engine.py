@@ -32,6 +32,9 @@ from rethinker.types import Completion
 
 _WORKER = "rethinker.rollout.vllm_worker"
 
+_CPU_BLOCK = 32
+"""Tokens that the prefix cache shares at a time. The CPU back end's own 128 would share no prompt of the tiny model."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
@@ -119,7 +122,7 @@ class VllmEngine(RolloutEngine):
         self._ready = False
         self._groups_are_ours = tensor_parallel == 1 and not torch.distributed.is_initialized()
         on_device: dict[str, Any] = (
-            {"kv_cache_memory_bytes": cache_bytes, "enforce_eager": True}
+            {"kv_cache_memory_bytes": cache_bytes, "enforce_eager": True, "block_size": _CPU_BLOCK}
             if device == "cpu"
             else {"gpu_memory_utilization": memory_share, "enforce_eager": enforce_eager}
         )

@@ -24,7 +24,7 @@ _CHUNK_BYTES = 250_000_000
 """Of weights that are copied to workers in other processes at a time."""
 
 _CLOSE = 1e-9
-"""Relative difference of two sums of the same squares in another order: a weight that was not updated is farther off."""
+"""Relative difference of two sums of the same squares in another order; a weight that was not updated is farther."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

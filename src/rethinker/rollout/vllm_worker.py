@@ -74,7 +74,9 @@ class WeightReceiver:
         """The parameter that a weight of this name went to, or why it went nowhere."""
         like = next(iter(held.values()))
         try:
-            loaded = self._model().load_weights([(name, torch.ones(tuple(shape), dtype=like.dtype, device=like.device))])
+            loaded = self._model().load_weights(
+                [(name, torch.ones(tuple(shape), dtype=like.dtype, device=like.device))]
+            )
         except (ValueError, KeyError, AttributeError, AssertionError, RuntimeError) as error:
             return f"{type(error).__name__}: {error}"
         return " and ".join(sorted(loaded)) or "it has no place"
