@@ -68,6 +68,7 @@ class Settings:
     clip_high: float = 0.35
     dual_clip: float = math.inf  # c
     cap: float = 2.0  # C
+    correction: Literal["token", "sequence", "none"] = "token"
     imitation_coefficient: float = 0.05
     kl_coefficient: float = 0.0
     entropy_coefficient: float = 0.0
@@ -258,9 +259,9 @@ def surrogate(ratio: float, advantage: float, settings: Settings, *, replayed: b
     return -max(objective, settings.dual_clip * advantage) if advantage < 0 else -objective
 
 
-def truncated(old: float, behaviour: float, cap: float) -> float:
-    """Weight min(old / behaviour, C) of a token sampled by another engine or a stale policy (log-probs in)."""
-    return min(math.exp(old - behaviour), cap)
+def truncated(log_ratio: float, cap: float) -> float:
+    """Weight min(old / behaviour, C) of what another engine or a stale policy sampled (difference of log-probs in)."""
+    return cap if log_ratio > math.log(cap) else math.exp(log_ratio)
 
 
 def k3(current: float, reference: float) -> float:
@@ -305,17 +306,27 @@ def ratios(scored: Scored, settings: Settings) -> list[float]:
     return [math.exp(sum(sampled) / len(sampled)) if sampled else 1.0] * len(log_ratios)
 
 
+def corrections(scored: Scored, settings: Settings) -> list[float]:
+    """Truncated weight of every token: its own, or of the product over its response's sampled tokens."""
+    log_ratios = [old - behaviour for old, behaviour in zip(scored.old, scored.sample.response.behaviour, strict=True)]
+    if settings.correction == "none":
+        return [1.0] * len(log_ratios)
+    if settings.correction == "token":
+        return [truncated(each, settings.cap) for each in log_ratios]
+    whole = sum(each for each, weight in zip(log_ratios, scored.sample.rl, strict=True) if weight)
+    return [truncated(whole, settings.cap)] * len(log_ratios)
+
+
 def policy_terms(scored: Scored, settings: Settings) -> Terms:
     """(w, ℓ) of the sampled tokens: the surrogate times the truncated weight, which is 1 where old is behaviour."""
     sample = scored.sample
     return [
         (
             weight,
-            truncated(old, behaviour, settings.cap)
-            * surrogate(ratio, sample.advantage, settings, replayed=scored.replayed),
+            correction * surrogate(ratio, sample.advantage, settings, replayed=scored.replayed),
         )
-        for weight, ratio, old, behaviour in zip(
-            sample.rl, ratios(scored, settings), scored.old, sample.response.behaviour, strict=True
+        for weight, ratio, correction in zip(
+            sample.rl, ratios(scored, settings), corrections(scored, settings), strict=True
         )
         if weight
     ]

@@ -24,7 +24,7 @@ TREE: dict[str, Any] = {
     "device": "cpu",
     "threads": 1,
     "prompt": {"kind": "rethinking", "max_tokens": 701},
-    "engine": {"max_rows": 33, "cache_bytes": 3_000_000, "read_tokens": 777},
+    "engine": {"kind": "torch", "max_rows": 33, "cache_bytes": 3_000_000, "read_tokens": 777},
     "sampler": {
         "kind": "dynamic",
         "queries": 15,
@@ -58,6 +58,7 @@ TREE: dict[str, Any] = {
         "clip_high": 0.27,
         "dual_clip": 4.4,
         "ratio_cap": 3.3,
+        "correction": "sequence",
         "normalisation": "constant",
         "divisor": 77,
         "kl_coefficient": 0.05,
@@ -207,8 +208,10 @@ def test_the_credit_and_the_batches(parts: Parts, grpo: Parts, filtered: Parts) 
 def test_the_objectives_by_kind(grpo: Parts, filtered: Parts) -> None:
     made = [each.learner for each in (grpo, filtered)]
     assert all(isinstance(each, PolicyLearner) for each in made)
-    assert made[0].objective == Objective(ratio="sequence", clip_low=3e-4, clip_high=4e-4, divisor=94)  # type: ignore[attr-defined]
-    assert made[1].objective == Objective(imitation_coefficient=0.11)  # type: ignore[attr-defined]
+    assert made[0].objective == Objective(
+        ratio="sequence", clip_low=3e-4, clip_high=4e-4, correction="token", divisor=94
+    )  # type: ignore[attr-defined]
+    assert made[1].objective == Objective(correction="token", imitation_coefficient=0.11)  # type: ignore[attr-defined]
 
 
 def test_the_learner(parts: Parts) -> None:
@@ -219,6 +222,7 @@ def test_the_learner(parts: Parts) -> None:
         clip_high=0.27,
         dual_clip=4.4,
         ratio_cap=3.3,
+        correction="sequence",
         divisor=77,
         imitation_coefficient=0.11,
         kl_coefficient=0.05,

@@ -20,6 +20,7 @@ SIZES = ("paper-7b", "paper-32b", "paper-72b")
 
 RUNS = [
     ("tiny",),
+    ("tiny-vllm",),
     ("logicvista",),
     ("geometry3k-3b",),
     ("lora-7b",),
@@ -39,6 +40,12 @@ def test_every_file_is_part_of_a_run_that_is_tested() -> None:
 @pytest.mark.parametrize("names", RUNS, ids="+".join)
 def test_a_recipe_resolves(names: tuple[str, ...]) -> None:
     assert resolved(*names).run.recipe == names[0]
+
+
+def test_tiny_vllm_is_tiny_with_another_engine() -> None:
+    tiny, vllm = resolved("tiny"), resolved("tiny-vllm")
+    assert vllm.engine.kind == "vllm"
+    assert vllm.model_copy(update={"engine": tiny.engine, "run": tiny.run}) == tiny
 
 
 @pytest.mark.parametrize("size", SIZES)

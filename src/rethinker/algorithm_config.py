@@ -77,6 +77,9 @@ class LossSection(Section):
     """Under `constant`, tokens each response is divided by; 0 takes `sampler.first.max_tokens` (Dr.GRPO's)."""
     ratio_cap: Annotated[float, Field(ge=1.0)] = 2.0
     """C: bound of truncated importance ratios of stale and foreign samples."""
+    correction: Literal["token", "sequence", "none"] = "token"
+    """Where old log-probs are the learner's and samples an engine's, the loss is multiplied by min(old / behaviour, C):
+    each token's own, its response's, or not at all. The torch engine's samples need none."""
     kl_coefficient: Annotated[float, Field(ge=0.0)] = 0.0
     """Weight of the k3 KL to the starting weights (paper: none)."""
     entropy_coefficient: Annotated[float, Field(ge=0.0)] = 0.0

@@ -13,6 +13,7 @@ from rethinker.algo.truncation import soft_penalty
 from rethinker.algorithm_config import AdvantageConfig
 from rethinker.build_crew import Crew, build_crew
 from rethinker.build_data import Part, Problems, build_problems, open_parts, refuse_too_few
+from rethinker.build_learner import asks_again
 from rethinker.build_model import resolve_device
 from rethinker.config import Config, SamplingConfig
 from rethinker.data.prefetch import Prepare
@@ -199,6 +200,7 @@ def _episodes(
         marker=marker,
         stopwatch=stopwatch,
         seed=config.seed,
+        generated=engine.sleep,
     )
     return Episodes(
         maker,
@@ -207,7 +209,7 @@ def _episodes(
         staleness=config.pipeline.staleness,
         dropped_beyond=config.pipeline.max_staleness,
         last=config.train.steps // config.train.updates_per_episode - 1,
-        token_logprobs=crew.learner.token_logprobs if config.learner.behaviour_logprobs == "learner" else None,
+        token_logprobs=crew.learner.token_logprobs if asks_again(config) else None,
     )
 
 

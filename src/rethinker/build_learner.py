@@ -32,6 +32,13 @@ def build_learner(config: Config, vlm: VLM, stopwatch: Stopwatch) -> PolicyLearn
     return _learner(config, vlm, reference, stopwatch=stopwatch)
 
 
+def asks_again(config: Config) -> bool:
+    """Whether old log-probs are asked of the learner: of a stale episode, another engine's, or if one said so."""
+    asked = config.learner.behaviour_logprobs
+    other = config.engine.kind != "torch" or config.pipeline.staleness > 0
+    return asked == "learner" or (asked == "auto" and other)
+
+
 def build_planner(config: Config, vlm: VLM) -> Planner:
     """What cuts updates for ranks; a model's outline is enough for it."""
     return Planner(
@@ -180,6 +187,7 @@ def _learner(
             compile=learner.compile,
         ),
         reference=reference,
+        max_gap=config.engine.max_gap if config.engine.kind == "vllm" else math.inf,
         stopwatch=stopwatch,
         ranks=ranks,
     )
@@ -194,6 +202,7 @@ def _objective(config: Config) -> Objective:
         clip_high=objective.clip_high,
         dual_clip=objective.dual_clip if objective.kind == "dual_clip" else math.inf,
         ratio_cap=objective.ratio_cap,
+        correction=objective.correction if asks_again(config) else "none",
         divisor=constant if objective.normalisation == "constant" else None,
         imitation_coefficient=rethink.imitation_coefficient if rethink.kind == "forced" else 0.0,
         kl_coefficient=objective.kl_coefficient,

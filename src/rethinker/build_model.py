@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from rethinker.build_learner import choose_trained
+from rethinker.build_vllm import build_vllm_engine
 from rethinker.config import Config
 from rethinker.cores import usable_cores
 from rethinker.errors import ConfigError
@@ -63,17 +64,25 @@ def resolve_device(name: str) -> str:
 def build_engine(
     config: Config, vlm: VLM, stopwatch: Stopwatch | None = None, *, own_weights: bool = False
 ) -> RolloutEngine:
-    """The engine that samples from the model.
+    """The engine that samples from the model; it has the model's weights.
 
     Args:
         own_weights: Whether the model is the engine's own, and not the learner's.
+
+    Raises:
+        ConfigError: vLLM is asked for and cannot run here.
+        ModelError: vLLM does not serve the model.
     """
     engine = config.engine
-    return TorchEngine(
-        vlm,
-        max_rows=engine.max_rows,
-        cache_bytes=engine.cache_bytes,
-        read_tokens=engine.read_tokens,
-        own_weights=own_weights,
-        stopwatch=stopwatch,
-    )
+    match engine.kind:
+        case "torch":
+            return TorchEngine(
+                vlm,
+                max_rows=engine.max_rows,
+                cache_bytes=engine.cache_bytes,
+                read_tokens=engine.read_tokens,
+                own_weights=own_weights,
+                stopwatch=stopwatch,
+            )
+        case "vllm":
+            return build_vllm_engine(config, engine, vlm, stopwatch)

@@ -23,6 +23,7 @@ from rethinker.algorithm_config import (
 from rethinker.cluster_config import ClusterConfig, LocalClusterConfig, PipelineConfig, ShardingConfig
 from rethinker.config_section import BelowOne, Count, Natural, Positive, Section, Share
 from rethinker.data_config import DataConfig, GymDataConfig
+from rethinker.engine_config import EngineConfig, TorchEngineConfig
 from rethinker.model_config import ModelConfig
 
 # ---- run ---------------------------------------------------------------------------------------------------------
@@ -86,20 +87,6 @@ class SamplingConfig(Section):
     """Top-k sampling; 0 is off."""
     max_tokens: Count = 2048
     """Most response tokens (code: 2048)."""
-
-
-class TorchEngineConfig(Section):
-    """Generation in the process, on the learner's own weights."""
-
-    kind: Literal["torch"] = "torch"
-    max_rows: Count = 256
-    """Most samples decoded at once; waiting ones take the places of those that end."""
-    cache_bytes: Count = 8_000_000_000
-    """Most bytes of keys and values, reckoned as if every response grew to its limit; one sample always decodes."""
-    read_tokens: Count = 16_384
-    """Most tokens of prompts read in one forward; a longer one is read alone."""
-    replicas: Count = 1
-    """Engines, each with weights of its own, where the cluster gives them processes of their own."""
 
 
 class SamplerConfig(Section):
@@ -209,8 +196,9 @@ class LearnerConfig(Section):
     """Most tokens of one forward and backward; attention's padding is not counted, and a longer response goes alone."""
     share_prompts: bool = True
     """Pass a group's prompt and images once, not once per response."""
-    behaviour_logprobs: Literal["engine", "learner"] = "engine"
-    """Whose log-probs of sampled tokens count: the torch engine's are exact; `learner` asks again, a forward each."""
+    behaviour_logprobs: Literal["auto", "engine", "learner"] = "auto"
+    """Whose log-probs ratios start from: the torch engine's are exact; `learner` asks again, a forward each, and then
+    `objective.correction` weighs the difference. `auto` asks again with any other engine."""
     compile: bool = False
     """Compile the language model's layers with torch.compile: faster updates after a slow first one."""
     sharding: ShardingConfig = ShardingConfig()
@@ -259,7 +247,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = GymDataConfig()
     prompt: PromptConfig = PromptConfig()
-    engine: TorchEngineConfig = TorchEngineConfig()
+    engine: EngineConfig = TorchEngineConfig()
     cluster: ClusterConfig = LocalClusterConfig()
     pipeline: PipelineConfig = PipelineConfig()
     sampler: SamplerConfig = SamplerConfig()
@@ -292,6 +280,11 @@ class Config(Section):
             )
         if self.sampler.group_size < 2:
             raise ValueError("sampler.group_size=1 trains nothing: advantages compare responses; give 2 or more")
+        if self.engine.kind == "vllm" and self.engine.replicas > 1:
+            raise ValueError(
+                f"engine.replicas={self.engine.replicas} needs a cluster to place them: one process holds one engine; "
+                "set engine.replicas=1"
+            )
         if not (self.evaluation.marker[:1].isalnum() and self.evaluation.marker[-1].isalnum()):
             raise ValueError(f"evaluation.marker={self.evaluation.marker!r} must begin and end with a letter or digit")
         if self.rethink.kind == "forced" and self.rethink.share > 0 and self.rethink.max_kept == 0:

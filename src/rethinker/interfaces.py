@@ -84,6 +84,9 @@ class RolloutEngine(ABC):
     def load_weights(self, weights: Iterator[tuple[str, torch.Tensor]], version: int) -> None:
         """Take the learner's weights; completions sampled from now on carry `version`."""
 
+    def sleep(self) -> None:  # noqa: B027 (nothing, for most)
+        """Nothing is asked until the next sync: give back memory that can be had again, where an engine does so."""
+
     @abstractmethod
     def close(self) -> None:
         """Free what the engine holds."""

@@ -254,6 +254,8 @@ class Experience:
         advantage: Â of the response.
         rl: Per-token weight w of the policy term; 0 at forced tokens (ALGORITHM: normalisation).
         imitation: Per-token weight of the imitation term; non-zero only on a kept second look.
+        old: The learner's log-probs before the episode's first update (nats); None where the engine's, on the rollout,
+            are the same.
         penalty: What the response's length took from its reward before the advantage, 0 or less; None where lengths
             cost nothing.
     """
@@ -262,6 +264,7 @@ class Experience:
     advantage: float
     rl: Float32[np.ndarray, " tokens"]
     imitation: Float32[np.ndarray, " tokens"]
+    old: Float32[np.ndarray, " tokens"] | None = None
     penalty: float | None = None
 
 

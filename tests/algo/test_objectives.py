@@ -205,6 +205,13 @@ def test_importance_weights_are_truncated_above_only():
     assert weights.tolist() == pytest.approx([1.0, 2.0, math.exp(-2)])
 
 
+def test_the_importance_weight_of_a_response_is_its_tokens_product_over_what_was_sampled():
+    sampled = torch.tensor([True, False, True, True])
+    old, behaviour = tokens(-1.0, -9.0, -2.0, -1.0), tokens(-1.5, 0.0, -2.2, -4.0)
+    weights = importance_weights(old, behaviour, cap=2.5, sampled=sampled, lengths=torch.tensor([3, 1]))
+    assert weights.tolist() == pytest.approx([math.exp(0.7), 1.0, math.exp(0.7), 2.5])
+
+
 def test_importance_weights_have_no_gradient():
     old = tokens(-1.0).requires_grad_()
     assert not importance_weights(old, tokens(-2.0), cap=2.0, sampled=torch.tensor([True])).requires_grad

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 from tests.e2e import runs
+
+from rethinker.runs.rollouts import read_rollouts
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -78,16 +79,16 @@ def actor(process: subprocess.Popen[str], name: str) -> psutil.Process:
 def moment(seed: int | None = None) -> float:
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     seconds = random.Random(seed).uniform(0, 1.5)
-    print(f"seed {seed}: {seconds:.2f} seconds after the step")
+    sys.stdout.write(f"seed {seed}: {seconds:.2f} seconds after the step\n")
     return seconds
 
 
-def said(run: Path) -> dict[tuple[int, str, int], Any]:
+def said(run: Path) -> dict[tuple[str, str, int], Any]:
     """Every response by step, problem and sample."""
-    found: dict[tuple[int, str, int], Any] = {}
+    found: dict[tuple[str, str, int], Any] = {}
     for path in sorted(run.glob("rollouts/*.gz")):
-        for row in map(json.loads, gzip.open(path, "rt")):
-            key = row["step"], row["problem_id"], row["sample"]
+        for row in read_rollouts(path):
+            key = path.name, row["problem_id"], row["sample"]
             assert key not in found, "a response stands twice"
             found[key] = row["response"]
     return found

@@ -28,6 +28,8 @@ VARIANTS = {
     "clip": SETTINGS,
     "dual_clip": replace(SETTINGS, dual_clip=1.6),
     "gspo": replace(SETTINGS, ratio="sequence", clip_low=0.1, clip_high=0.15),
+    "corrected by response": replace(SETTINGS, correction="sequence", cap=1.5),
+    "not corrected": replace(SETTINGS, correction="none"),
     "dr_grpo": replace(SETTINGS, normalise="constant", divisor=7),
     "gspo over a constant, dual clip": replace(
         SETTINGS, ratio="sequence", normalise="constant", divisor=7, dual_clip=1.3, clip_low=0.1, clip_high=0.15
@@ -43,11 +45,13 @@ Pair = tuple[Experience, reference.Sample]
 class Update:
     """Two groups of credited responses, and by draw what the learner gets of them.
 
-    `off` is how far a token's old log-prob is from the current one; `chosen` may name a response twice, as redraws do.
+    `off` is how far a token's old log-prob is from the current one, `apart` how far its behaviour log-prob is from
+    that, None where the engine is the learner itself; `chosen` may name a response twice, as redraws do.
     """
 
     groups: list[list[Pair]]
     off: list[list[float]]
+    apart: list[list[float] | None]
     stale: list[bool]
     chosen: list[int]
 
@@ -69,6 +73,10 @@ def updates(draw, variant: reference.Settings) -> Update:
     return Update(
         groups=made,
         off=[draw(st.lists(st.floats(-1.5, 1.5), min_size=length, max_size=length)) for length in lengths],
+        apart=[
+            draw(st.one_of(st.none(), st.lists(st.floats(-1, 1), min_size=length, max_size=length)))
+            for length in lengths
+        ],
         stale=[draw(st.booleans()) for _ in lengths],
         chosen=draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1, max_size=6)),
     )
@@ -95,6 +103,7 @@ def learner(tiny_vlm: VLM, variant: reference.Settings) -> PolicyLearner:
             clip_high=variant.clip_high,
             dual_clip=variant.dual_clip,
             ratio_cap=variant.cap,
+            correction=variant.correction,
             divisor=variant.divisor if variant.normalise == "constant" else None,
             imitation_coefficient=variant.imitation_coefficient,
             kl_coefficient=variant.kl_coefficient,
@@ -121,11 +130,14 @@ def scored(update: Update, learner: PolicyLearner) -> tuple[list[Experience], li
     samples = [sample for group in update.groups for _, sample in group]
     read = (learner.token_logprobs(placed), logprobs(learner.reference, placed))
     experiences, scores = [], []
-    for ours, sample, current, start, off, stale in zip(placed, samples, *read, update.off, update.stale, strict=True):
+    for ours, sample, current, start, off, apart, stale in zip(
+        placed, samples, *read, update.off, update.apart, update.stale, strict=True
+    ):
         old = np.where(ours.rollout.forced, 0, current + np.array(off)).astype(np.float32)
-        rollout = replace(ours.rollout, logprobs=old, policy_version=VERSION - stale)
-        experiences.append(replace(ours, rollout=rollout))
-        response = replace(sample.response, behaviour=old.tolist())
+        behaviour = old if apart is None else (old + np.array(apart)).astype(np.float32)
+        rollout = replace(ours.rollout, logprobs=behaviour, policy_version=VERSION - stale)
+        experiences.append(replace(ours, rollout=rollout, old=None if apart is None else old))
+        response = replace(sample.response, behaviour=behaviour.tolist())
         scores.append(
             reference.Scored(
                 replace(sample, response=response), current.tolist(), old.tolist(), start.tolist(), replayed=stale

@@ -218,7 +218,9 @@ def test_the_learner_is_asked_for_log_probs_once_an_episode_where_the_engines_do
     assert len(pairs) == 24
     for engines, learners in pairs:
         assert engines.rollout.token_ids.tolist() == learners.rollout.token_ids.tolist()
-        assert np.allclose(engines.rollout.logprobs - learners.rollout.logprobs, 0.5)
+        assert np.array_equal(engines.rollout.logprobs, learners.rollout.logprobs)
+        assert engines.old is None
+        assert np.allclose(learners.rollout.logprobs - learners.old, 0.5)
         assert engines.advantage == learners.advantage
 
 

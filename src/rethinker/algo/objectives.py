@@ -58,13 +58,15 @@ def sequence_log_ratio(
     Every sampled token has its response's ratio, and a part in its gradient. `lengths` are the tokens of each response,
     in order; 0 where nothing was sampled.
     """
-
-    def summed(values: Tensor) -> Tensor:  # not index_add, which adds up in any order on CUDA
-        return torch.segment_reduce(values, "sum", lengths=lengths, axis=0, unsafe=True)
-
     by_token = token_log_ratio(logprobs, old_logprobs, sampled=sampled)
-    means = summed(by_token) / summed(sampled.to(by_token.dtype)).clamp(min=1)
+    counts = _by_response(sampled.to(by_token.dtype), lengths)
+    means = _by_response(by_token, lengths) / counts.clamp(min=1)
     return torch.where(sampled, means.repeat_interleave(lengths, output_size=len(sampled)), 0.0)
+
+
+def _by_response(values: Float[Tensor, " tokens"], lengths: Int[Tensor, " responses"]) -> Float[Tensor, " responses"]:
+    """Sums over each response; not by index_add, which adds up in any order on CUDA."""
+    return torch.segment_reduce(values, "sum", lengths=lengths, axis=0, unsafe=True)
 
 
 def clipped_surrogate(
@@ -115,13 +117,18 @@ def importance_weights(
     *,
     cap: float,
     sampled: Bool[Tensor, " tokens"],
+    lengths: Int[Tensor, " responses"] | None = None,
 ) -> Float[Tensor, " tokens"]:
     """Truncated weights min(old / behaviour, C), without gradient; 1 where nothing was sampled.
 
     They multiply the policy losses of stale samples and of engines whose log-probs differ from the learner's
-    (ALGORITHM: GRPO, three log-probs).
+    (ALGORITHM: GRPO, three log-probs). With `lengths`, the tokens of each response in order, every sampled token has
+    its response's weight: of the product over its sampled tokens.
     """
-    log_ratio = torch.where(sampled, old_logprobs.detach() - behaviour_logprobs.detach(), 0.0)
+    log_ratio = token_log_ratio(old_logprobs.detach(), behaviour_logprobs.detach(), sampled=sampled)
+    if lengths is not None:
+        whole = _by_response(log_ratio, lengths).repeat_interleave(lengths, output_size=len(sampled))
+        log_ratio = torch.where(sampled, whole, 0.0)
     return log_ratio.exp().clamp(max=cap)
 
 

@@ -27,6 +27,9 @@ from rethinker.planning.shapes import Architecture, fullest, responses_together
 PEAK = {"float32": 67e12, "bfloat16": 989e12}
 """Operations per second of one H100 in each type."""
 
+_VLLM_READ_TOKENS = 8192
+"""Tokens that vLLM reads in one forward."""
+
 UPDATE = "update"
 
 TRIGGER_TOKENS = 16
@@ -175,8 +178,10 @@ def _image_tokens(config: Config, model: Architecture, prompt: int) -> int:
 
 
 def _bounds(config: Config) -> Bounds:
+    """Of the engine; vLLM's are reckoned as the torch engine's, without its copy of the weights."""
     engine = config.engine
-    return Bounds(max_rows=engine.max_rows, cache_bytes=engine.cache_bytes, read_tokens=engine.read_tokens)
+    read = engine.read_tokens if engine.kind == "torch" else _VLLM_READ_TOKENS
+    return Bounds(max_rows=engine.max_rows, cache_bytes=engine.cache_bytes, read_tokens=read)
 
 
 def _asked(config: Config, model: Architecture) -> dict[str, Asked]:
@@ -264,7 +269,8 @@ def _milder(config: Config, now: Plan) -> list[dict[str, str]]:
     """Single changes that may lessen what is largest."""
     if now.memory.largest != UPDATE:
         engine = config.engine
-        bounds = {"max_rows": engine.max_rows, "cache_bytes": engine.cache_bytes, "read_tokens": engine.read_tokens}
+        bounds = {"max_rows": engine.max_rows, "cache_bytes": engine.cache_bytes}
+        bounds |= {"read_tokens": engine.read_tokens} if engine.kind == "torch" else {}
         return [{f"engine.{name}": str(max(1, bound // 2))} for name, bound in bounds.items()]
     if not config.model.gradient_checkpointing:
         return [{"model.gradient_checkpointing": "true"}]

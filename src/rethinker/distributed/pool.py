@@ -131,6 +131,11 @@ class PooledEngine(RolloutEngine):
             except (RankLostError, TimeoutError) as error:
                 self._replace(replica, error)
 
+    def sleep(self) -> None:
+        """Let every replica give back what it can until the next sync."""
+        for peer in self.peers:
+            peer.call("sleep")
+
     def close(self) -> None:
         """Close every replica."""
         for peer in self.peers:

@@ -199,7 +199,7 @@ class RayCluster:
         assert self._group is not None
         strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=place)
         named = type(seat.name.replace(" ", "_"), (_Actor,), {})  # what `ps` and Ray's own lists show
-        make = ray.remote(named).options(num_cpus=seat.cpus, num_gpus=seat.gpus, scheduling_strategy=strategy)
+        make: Any = ray.remote(named).options(num_cpus=seat.cpus, num_gpus=seat.gpus, scheduling_strategy=strategy)
         return RayLine(seat, make.remote(), self._catalogue)
 
 

@@ -45,6 +45,10 @@ class EngineReplica:
         """Forget a request."""
         self._engine.cancel(request_id)
 
+    def sleep(self) -> None:
+        """Give back what can be had again at the next sync."""
+        self._engine.sleep()
+
     def load_weights(self, chunks: Sequence[object], version: int) -> None:
         """Take weights, a chunk at a time; nothing may be pending."""
         self._engine.load_weights(unchunked(map(self._fetch, chunks)), version)

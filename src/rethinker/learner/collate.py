@@ -28,6 +28,7 @@ class Batch:
     Attributes:
         line: What the model reads.
         lengths: Tokens of each response.
+        old: The learner's log-probs before the episode's first update, where they were asked for; else `behaviour`.
         stale: True for samples of an earlier policy version than the update's.
     """
 
@@ -35,6 +36,7 @@ class Batch:
     lengths: Int[Tensor, " responses"]
     targets: Int[Tensor, " tokens"]
     behaviour: Float[Tensor, " tokens"]
+    old: Float[Tensor, " tokens"]
     advantages: Float[Tensor, " tokens"]
     rl: Float[Tensor, " tokens"]
     imitation: Float[Tensor, " tokens"]
@@ -92,6 +94,7 @@ def _tokens(flat: Sequence[tuple[Experience, int]], device: torch.device, versio
         "lengths": torch.tensor(lengths, device=device),
         "targets": joined([e.rollout.token_ids for e, _ in flat]),
         "behaviour": joined([e.rollout.logprobs for e, _ in flat]),
+        "old": joined([e.rollout.logprobs if e.old is None else e.old for e, _ in flat]),
         "advantages": spread([e.advantage for e, _ in flat], np.float32),
         "rl": joined([e.rl * np.float32(times) for e, times in flat]),
         "imitation": joined([e.imitation * np.float32(times) for e, times in flat]),

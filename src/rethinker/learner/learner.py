@@ -22,6 +22,7 @@ from rethinker.algo.objectives import (
     PolicyTerm,
     clipped_surrogate,
     imitation,
+    importance_weights,
     k3,
     sequence_log_ratio,
     token_log_ratio,
@@ -31,6 +32,7 @@ from rethinker.allocator import keep_freed_memory
 from rethinker.errors import RethinkerError
 from rethinker.interfaces import Learner
 from rethinker.learner.collate import Batch, collate
+from rethinker.learner.gap import refuse_gap
 from rethinker.learner.logprobs import token_logprobs
 from rethinker.learner.micro_batches import Row, blank
 from rethinker.learner.optimizer import Kind, Optimizer
@@ -51,6 +53,7 @@ class Objective:
     Attributes:
         ratio: Whether each token has a ratio of its own, or that of its response (GSPO).
         dual_clip: c, above 1; infinite is off.
+        correction: Whether losses are multiplied by min(old / behaviour, `ratio_cap`), a token's or a response's.
         divisor: None divides every component by its Σ w; a number by so much for each response (Dr.GRPO).
         entropy_coefficient: Of the mean entropy, which is a bonus: it is taken from the loss.
     """
@@ -60,6 +63,7 @@ class Objective:
     clip_high: float = 0.35
     dual_clip: float = math.inf
     ratio_cap: float = 2.0
+    correction: Literal["none", "token", "sequence"] = "none"
     divisor: int | None = None
     imitation_coefficient: float = 0.0
     kl_coefficient: float = 0.0
@@ -110,6 +114,7 @@ class PolicyLearner(Learner):
         optimisation: The optimiser and its batches.
         reference: Frozen starting policy, needed when the KL coefficient is not 0. With an adapter it may be `vlm`
             itself, which without its adapter is what it started as.
+        max_gap: The run stops where the engine is farther off on average (`learner.gap`).
         stopwatch: Told where the time goes.
         ranks: Those that hold the model together.
     """
@@ -121,6 +126,7 @@ class PolicyLearner(Learner):
         objective: Objective,
         optimisation: Optimisation,
         reference: VLM | None = None,
+        max_gap: float = math.inf,
         stopwatch: Stopwatch | None = None,
         ranks: Ranks | None = None,
     ) -> None:
@@ -136,6 +142,7 @@ class PolicyLearner(Learner):
         self.objective = objective
         self.optimisation = optimisation
         self.reference = reference
+        self.max_gap = max_gap
         self._stopwatch = stopwatch or Stopwatch()
         self._ranks = ranks or Alone()
         self._planner = Planner(
@@ -174,7 +181,7 @@ class PolicyLearner(Learner):
         not finite, leave the weights as they are and are counted in `policy/skipped`.
 
         Raises:
-            RethinkerError: too many updates in a row were not finite.
+            RethinkerError: too many updates in a row were not finite, or the engine is farther off than `max_gap`.
         """
         return self.run(self.plan(chosen))
 
@@ -200,6 +207,8 @@ class PolicyLearner(Learner):
             metrics = merge(metrics, self._accumulate(micro, work))
         if self.vlm.blank is not None and not work.shows_images:
             self._optimizer.zero_grad(self._read_with_images)
+        gap = self._engine_gap()
+        refuse_gap(gap, self.max_gap)
         with self._stopwatch.within("optimiser"):
             norm = self._optimizer.clip(self.optimisation.grad_clip)
         metrics["policy/lr"] = Mean(sum=self._lr())
@@ -207,7 +216,7 @@ class PolicyLearner(Learner):
         finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in _LOSSES if name in metrics)
         finite = bool(self._ranks.gather(finite).all())
         metrics["policy/skipped"] = Mean(sum=float(not self._stepped(finite=finite, empty=not work.micro_batches)))
-        return metrics | self._engine_gap()
+        return metrics | gap
 
     def _collate(self, micro: Sequence[Row]) -> Batch:
         with self._stopwatch.within("collate"):
@@ -234,12 +243,15 @@ class PolicyLearner(Learner):
             logprobs, entropy = token_logprobs(self.vlm, batch)
         sampled = batch.sampled & (batch.rl != 0)
         term = self._policy_term(batch, logprobs, sampled)
-        policy = weighted_mean(term.losses, batch.rl, total=rl.divisor)
+        correction = self._correction(batch, sampled)
+        policy = weighted_mean(term.losses * correction, batch.rl, total=rl.divisor)
         copied = weighted_mean(imitation(logprobs), batch.imitation, total=copies.divisor)
         loss = policy + objective.imitation_coefficient * copied
         metrics = _token_metrics(batch, term, entropy.detach(), sampled)
         metrics["policy/loss"] = rl.logged(policy, batch.rl)
         metrics["policy/imitation_loss"] = copies.logged(copied, batch.imitation)
+        if objective.correction != "none":
+            metrics |= _correction_metrics(correction[sampled], objective.ratio_cap)
         if objective.dual_clip < math.inf:
             count = metrics["policy/clip_fraction"].count
             metrics["policy/dual_clip_fraction"] = Mean(sum=float(term.dual_clipped.sum()), count=count)
@@ -261,7 +273,7 @@ class PolicyLearner(Learner):
     def _policy_term(
         self, batch: Batch, logprobs: Float[Tensor, " tokens"], sampled: Bool[Tensor, " tokens"]
     ) -> PolicyTerm:
-        objective, old = self.objective, batch.behaviour
+        objective, old = self.objective, batch.old
         if objective.ratio == "sequence":
             log_ratio = sequence_log_ratio(logprobs, old, sampled=sampled, lengths=batch.lengths)
         else:
@@ -275,6 +287,15 @@ class PolicyLearner(Learner):
             ratio_cap=objective.ratio_cap,
             capped=batch.stale,
             dual_clip=objective.dual_clip,
+        )
+
+    def _correction(self, batch: Batch, sampled: Bool[Tensor, " tokens"]) -> Float[Tensor, " tokens"]:
+        """min(old / behaviour, C): no part of the normaliser, and without gradient."""
+        if self.objective.correction == "none":
+            return torch.ones_like(batch.behaviour)
+        lengths = batch.lengths if self.objective.correction == "sequence" else None
+        return importance_weights(
+            batch.old, batch.behaviour, cap=self.objective.ratio_cap, sampled=sampled, lengths=lengths
         )
 
     def _reference_logprobs(self, batch: Batch) -> Float[Tensor, " tokens"]:
@@ -379,6 +400,15 @@ class PolicyLearner(Learner):
         self._fresh = bool(state["fresh"])
         self._gap = state["gap"]
         self._nonfinite_in_a_row = int(state["nonfinite_in_a_row"])
+
+
+def _correction_metrics(correction: Float[Tensor, " sampled"], cap: float) -> Metrics:
+    """The mean weight, and the share of tokens whose weight the cap held."""
+    count = float(len(correction))
+    return {
+        "policy/correction": Mean(sum=float(correction.sum()), count=count),
+        "policy/correction_capped": Mean(sum=float((correction >= cap).sum()), count=count),
+    }
 
 
 def _token_metrics(batch: Batch, term: PolicyTerm, entropy: Tensor, sampled: Tensor) -> Metrics:

@@ -56,7 +56,7 @@ class Episodes:
             while the learner trains, on an engine that has weights of its own.
         dropped_beyond: Samples of more syncs ago are not trained on; None drops none.
         last: Number of the run's last episode; none is made ahead beyond it.
-        token_logprobs: The learner's, which take the place of the engine's; None keeps those.
+        token_logprobs: The learner's, asked for as old log-probs; None takes the engine's.
     """
 
     def __init__(

@@ -35,6 +35,7 @@ class EpisodeMaker:
 
     Args:
         rethinker: None forces nothing.
+        generated: Called when an episode's responses have all been sampled.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class EpisodeMaker:
         marker: Marker,
         stopwatch: Stopwatch,
         seed: int,
+        generated: Callable[[], None] = lambda: None,
     ) -> None:
         self._sampler = sampler
         self._rethinker = rethinker
@@ -55,11 +57,13 @@ class EpisodeMaker:
         self._marker = marker
         self._stopwatch = stopwatch
         self._seed = seed
+        self._generated = generated
 
     def make(self, number: int) -> Made:
         """Episode `number`, sampled from what the engine holds now."""
         sampled = self._sampler.sample(number)
         extended = self._extended(sampled.groups)
+        self._generated()
         metrics = merge(sampled.metrics, _first_metrics(sampled.groups), _group_metrics(extended.groups))
         with self._stopwatch("verify"):
             own = spontaneous(sampled.groups, self._scorer, self._marker)

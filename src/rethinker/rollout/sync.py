@@ -1,4 +1,4 @@
-"""Publishing weights in one process: the engine samples from the learner's own tensors, so only the version moves."""
+"""Publishing weights in one process: the torch engine samples from the learner's own tensors, vLLM from a copy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rethinker.types import Metrics
 
 
 class LocalSync(WeightSync):
-    """Sync between a learner and an engine that share one module.
+    """Sync between a learner and an engine of one process.
 
     Args:
         named_weights: The learner's.
