@@ -32,6 +32,7 @@ from rethinker.allocator import keep_freed_memory
 from rethinker.errors import RethinkerError
 from rethinker.interfaces import Learner
 from rethinker.learner.collate import Batch, collate
+from rethinker.learner.figures import LOSSES, NOTHING, token_metrics
 from rethinker.learner.gap import refuse_gap
 from rethinker.learner.logprobs import token_logprobs
 from rethinker.learner.micro_batches import Row, blank
@@ -87,22 +88,6 @@ class Optimisation:
     micro_batch_tokens: int = 16_384
     share_prompts: bool = True
     compile: bool = False
-
-
-_NOTHING: Metrics = {
-    name: Mean(sum=0.0, count=0.0)
-    for name in (
-        "policy/loss",
-        "policy/imitation_loss",
-        "policy/ratio_mean",
-        "policy/clip_fraction",
-        "policy/entropy",
-        "tokens/padding",
-    )
-}
-"""What every update reports, an empty one included."""
-
-_LOSSES = ("policy/loss", "policy/imitation_loss", "policy/kl")
 
 
 class PolicyLearner(Learner):
@@ -201,7 +186,7 @@ class PolicyLearner(Learner):
         self.step = work.step
         self.vlm.module.train()
         self._optimizer.zero_grad()
-        metrics = _NOTHING
+        metrics = NOTHING
         for left, micro in zip(reversed(range(len(work.micro_batches))), work.micro_batches, strict=True):
             self._ranks.before_backward(last=left == 0)
             metrics = merge(metrics, self._accumulate(micro, work))
@@ -213,7 +198,7 @@ class PolicyLearner(Learner):
             norm = self._optimizer.clip(self.optimisation.grad_clip)
         metrics["policy/lr"] = Mean(sum=self._lr())
         metrics["policy/grad_norm"] = Mean(sum=norm)
-        finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in _LOSSES if name in metrics)
+        finite = math.isfinite(norm) and all(math.isfinite(metrics[name].sum) for name in LOSSES if name in metrics)
         finite = bool(self._ranks.gather(finite).all())
         metrics["policy/skipped"] = Mean(sum=float(not self._stepped(finite=finite, empty=not work.micro_batches)))
         return metrics | gap
@@ -247,7 +232,7 @@ class PolicyLearner(Learner):
         policy = weighted_mean(term.losses * correction, batch.rl, total=rl.divisor)
         copied = weighted_mean(imitation(logprobs), batch.imitation, total=copies.divisor)
         loss = policy + objective.imitation_coefficient * copied
-        metrics = _token_metrics(batch, term, entropy.detach(), sampled)
+        metrics = token_metrics(batch, term, entropy.detach(), sampled)
         metrics["policy/loss"] = rl.logged(policy, batch.rl)
         metrics["policy/imitation_loss"] = copies.logged(copied, batch.imitation)
         if objective.correction != "none":
@@ -408,15 +393,4 @@ def _correction_metrics(correction: Float[Tensor, " sampled"], cap: float) -> Me
     return {
         "policy/correction": Mean(sum=float(correction.sum()), count=count),
         "policy/correction_capped": Mean(sum=float((correction >= cap).sum()), count=count),
-    }
-
-
-def _token_metrics(batch: Batch, term: PolicyTerm, entropy: Tensor, sampled: Tensor) -> Metrics:
-    """Means over sampled tokens, and how much of the batch was padding."""
-    count = float(sampled.sum())
-    return {
-        "policy/ratio_mean": Mean(sum=float(term.ratio[sampled].sum()), count=count),
-        "policy/clip_fraction": Mean(sum=float(term.clipped[sampled].sum()), count=count),
-        "policy/entropy": Mean(sum=float(entropy[sampled].sum()), count=count),
-        "tokens/padding": Mean(sum=batch.padding, count=batch.slots),
     }
