@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinker.build_learner import build_learner, build_outline, build_planner, build_rank
-from rethinker.build_model import build_engine, build_vlm, resolve_device, set_threads
+from rethinker.build_model import build_engine, build_own_engine, build_vlm, resolve_device, set_threads
 from rethinker.config import Config
 from rethinker.distributed.chunks import Chunk
 from rethinker.distributed.learner import ShardedLearner
@@ -108,7 +108,7 @@ def serve_rank(
             "learner": learner,
             "weights": WeightSource(learner.named_weights, limit=chunk, sends=rank == 0),
         }
-    own = own_engine(config, device=device)
+    own = build_own_engine(config, device=device)
     return {
         "learner": learner,
         "engine": EngineReplica(own),
@@ -122,12 +122,7 @@ def serve_engine(config: Config, *, fetch: Callable[[Any], Chunk]) -> Mapping[st
     Args:
         fetch: Gets a chunk of weights from what stands for it.
     """
-    return {"engine": EngineReplica(own_engine(config, device=resolve_device(config.device)), fetch=fetch)}
-
-
-def own_engine(config: Config, *, device: str) -> RolloutEngine:
-    """An engine with weights of its own."""
-    return build_engine(config, build_vlm(config, device=device, trained=False), own_weights=True)
+    return {"engine": EngineReplica(build_own_engine(config, device=resolve_device(config.device)), fetch=fetch)}
 
 
 def refuse_stray_launch(config: Config) -> None:

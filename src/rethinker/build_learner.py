@@ -58,7 +58,7 @@ def build_outline(config: Config, sharing: tuple[bool, bool]) -> VLM:
     Raises:
         ModelError: the model cannot be loaded, or cannot be trained this way.
     """
-    vlm = load_outline(_source(config), sharing=sharing, pixel_bytes=config.model.pixel_bytes)
+    vlm = load_outline(model_source(config), sharing=sharing, pixel_bytes=config.model.pixel_bytes)
     choose_trained(vlm.module, config)
     return vlm
 
@@ -101,7 +101,7 @@ def _sharded_learner(config: Config, mesh: DeviceMesh) -> PolicyLearner:
 
 def _sharded(config: Config, mesh: DeviceMesh) -> tuple[VLM, Sharded]:
     """The model in pieces; its weights are read by rank 0."""
-    source = _source(config)
+    source = model_source(config)
     module = source.outline()
     choose_trained(module, config)
     if config.learner.master_weights:
@@ -132,7 +132,8 @@ def _sharded(config: Config, mesh: DeviceMesh) -> tuple[VLM, Sharded]:
     return vlm, sharded
 
 
-def _source(config: Config) -> Source:
+def model_source(config: Config) -> Source:
+    """Where the model is, and how it is to be read."""
     model = config.model
     return Source(
         path=model.path,

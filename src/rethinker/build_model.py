@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
-from rethinker.build_learner import choose_trained
+from rethinker.build_learner import choose_trained, model_source
 from rethinker.build_vllm import build_vllm_engine
 from rethinker.config import Config
 from rethinker.cores import usable_cores
 from rethinker.errors import ConfigError
 from rethinker.interfaces import RolloutEngine
-from rethinker.models.loading import load
+from rethinker.models.adapters import merged_weights
+from rethinker.models.loading import load, load_outline
 from rethinker.models.vlm import VLM
 from rethinker.rollout.torch_engine import TorchEngine
 from rethinker.timing import Stopwatch
@@ -85,4 +88,41 @@ def build_engine(
                 stopwatch=stopwatch,
             )
         case "vllm":
-            return build_vllm_engine(config, engine, vlm, stopwatch)
+            made = build_vllm_engine(
+                config, engine, vlm, stopwatch, device=_kind(vlm.device), weights=merged_weights(vlm.module)
+            )
+            return made or TorchEngine(
+                vlm,
+                max_rows=engine.max_rows,
+                cache_bytes=engine.cache_bytes,
+                own_weights=own_weights,
+                stopwatch=stopwatch,
+            )
+
+
+def build_own_engine(config: Config, *, device: str) -> RolloutEngine:
+    """An engine with weights of its own, alone or beside a rank of the learner.
+
+    vLLM holds the weights by itself: beside it there is but an outline of the model.
+
+    Raises:
+        ConfigError: as `build_engine`. Likewise `ModelError`.
+    """
+    engine = config.engine
+    if engine.kind == "vllm":
+        source = model_source(config)
+        made = build_vllm_engine(
+            config,
+            engine,
+            load_outline(source, sharing=(True, True)),
+            None,
+            device=_kind(torch.device(device)),
+            weights=merged_weights(source.module()),
+        )
+        if made is not None:
+            return made
+    return build_engine(config, build_vlm(config, device=device, trained=False), own_weights=True)
+
+
+def _kind(device: torch.device) -> Literal["cpu", "cuda"]:
+    return "cuda" if device.type == "cuda" else "cpu"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from rethinker.config import Config
 from rethinker.engine_config import VllmEngineConfig
 from rethinker.errors import ModelError
 from rethinker.interfaces import RolloutEngine
-from rethinker.models.adapters import merged_weights
 from rethinker.models.tiny import TINY_FOLDER
 from rethinker.models.vlm import VLM
 from rethinker.rollout import vllm_checks
-from rethinker.rollout.torch_engine import TorchEngine
 from rethinker.rollout.vllm_engine import ServedModel, VllmEngine, served_model
 from rethinker.timing import Stopwatch
 
@@ -23,15 +23,25 @@ _TRIGGER_TOKENS = 64
 """Room for the trigger between a first look and a second."""
 
 
-def build_vllm_engine(config: Config, engine: VllmEngineConfig, vlm: VLM, stopwatch: Stopwatch | None) -> RolloutEngine:
-    """An engine in this process, with the model's weights; the torch engine where vLLM does not serve the model and
-    that is asked for.
+def build_vllm_engine(
+    config: Config,
+    engine: VllmEngineConfig,
+    vlm: VLM,
+    stopwatch: Stopwatch | None,
+    *,
+    device: Literal["cpu", "cuda"],
+    weights: Iterator[tuple[str, Tensor]],
+) -> RolloutEngine | None:
+    """An engine in this process; None where vLLM does not serve the model and the torch engine is to take its place.
+
+    Args:
+        vlm: Tells what vLLM must know of the model; an outline will do.
+        weights: What it begins with.
 
     Raises:
         ConfigError: vLLM is missing, too old, for another device, or cannot be split so.
         ModelError: vLLM does not serve the model.
     """
-    device: Literal["cpu", "cuda"] = "cuda" if vlm.device.type == "cuda" else "cpu"
     vllm_checks.refuse_unfit(
         vllm_checks.installed(),
         device=device,
@@ -44,7 +54,7 @@ def build_vllm_engine(config: Config, engine: VllmEngineConfig, vlm: VLM, stopwa
         if engine.fallback == "none":
             raise
         logging.getLogger("rethinker").warning("%s. The torch engine generates instead", error)
-        return TorchEngine(vlm, max_rows=engine.max_rows, cache_bytes=engine.cache_bytes, stopwatch=stopwatch)
+        return None
     vllm_checks.refuse_uneven(vlm.module.config.to_dict(), engine.tensor_parallel)
     made = VllmEngine(
         served(config, vlm),
@@ -59,7 +69,7 @@ def build_vllm_engine(config: Config, engine: VllmEngineConfig, vlm: VLM, stopwa
         can_sleep=engine.sleep,
         stopwatch=stopwatch,
     )
-    made.load_weights(merged_weights(vlm.module), version=0)
+    made.load_weights(weights, version=0)
     return made
 
 

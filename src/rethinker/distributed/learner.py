@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from rethinker.distributed.peers import Peer, call_all, gather
+from rethinker.errors import CheckpointError
 from rethinker.interfaces import Learner
 from rethinker.learner.work import Planner, in_order
 from rethinker.types import Experience, Metrics, State, merge
@@ -68,6 +69,11 @@ class ShardedLearner(Learner):
             CheckpointError: what was saved is of another model.
             RankLostError: a rank is gone or hangs.
         """
+        if "ranks" not in state:
+            raise CheckpointError(
+                "the checkpoint was saved by a learner in one process and this one has ranks; resume with "
+                "cluster.kind=local, or start a new run from the checkpoint's hf/ folder"
+            )
         self._step = int(state["step"])
         self._all("load", folder, state["ranks"])
 

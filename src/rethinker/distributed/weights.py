@@ -12,7 +12,7 @@ from rethinker.distributed.chunks import Chunk, chunked
 from rethinker.distributed.peers import Peer, call_all
 from rethinker.distributed.pool import PooledEngine
 from rethinker.interfaces import RolloutEngine, WeightSync
-from rethinker.types import Metrics
+from rethinker.types import Mean, Metrics
 
 NamedWeights = Callable[[], Iterator[tuple[str, Tensor]]]
 """Whole weights, one at a time; every rank of the learner must ask for each."""
@@ -90,7 +90,7 @@ class ChunkedSync(WeightSync):
         """After it returns, engines sample from the learner's weights under `version`."""
         self._latest = self._chunks(), version
         self._engine.load_chunks(*self._latest)
-        return {}
+        return {"engine/lost": Mean(sum=self._engine.lost)}
 
     def catch_up(self, replica: Peer) -> Future[None] | None:
         """Give a new replica the weights of the latest sync; None where it starts with what all started with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxtyping import Float
 from torch import Tensor
 
 from rethinker.algo.objectives import PolicyTerm
@@ -32,4 +33,13 @@ def token_metrics(batch: Batch, term: PolicyTerm, entropy: Tensor, sampled: Tens
         "policy/clip_fraction": Mean(sum=float(term.clipped[sampled].sum()), count=count),
         "policy/entropy": Mean(sum=float(entropy[sampled].sum()), count=count),
         "tokens/padding": Mean(sum=batch.padding, count=batch.slots),
+    }
+
+
+def correction_metrics(correction: Float[Tensor, " sampled"], cap: float) -> Metrics:
+    """The mean weight, and the share of tokens whose weight the cap held."""
+    count = float(len(correction))
+    return {
+        "policy/correction": Mean(sum=float(correction.sum()), count=count),
+        "policy/correction_capped": Mean(sum=float((correction >= cap).sum()), count=count),
     }

@@ -29,10 +29,10 @@ from rethinker.algo.objectives import (
     weighted_mean,
 )
 from rethinker.allocator import keep_freed_memory
-from rethinker.errors import RethinkerError
+from rethinker.errors import CheckpointError, RethinkerError
 from rethinker.interfaces import Learner
 from rethinker.learner.collate import Batch, collate
-from rethinker.learner.figures import LOSSES, NOTHING, token_metrics
+from rethinker.learner.figures import LOSSES, NOTHING, correction_metrics, token_metrics
 from rethinker.learner.gap import refuse_gap
 from rethinker.learner.logprobs import token_logprobs
 from rethinker.learner.micro_batches import Row, blank
@@ -236,7 +236,7 @@ class PolicyLearner(Learner):
         metrics["policy/loss"] = rl.logged(policy, batch.rl)
         metrics["policy/imitation_loss"] = copies.logged(copied, batch.imitation)
         if objective.correction != "none":
-            metrics |= _correction_metrics(correction[sampled], objective.ratio_cap)
+            metrics |= correction_metrics(correction[sampled], objective.ratio_cap)
         if objective.dual_clip < math.inf:
             count = metrics["policy/clip_fraction"].count
             metrics["policy/dual_clip_fraction"] = Mean(sum=float(term.dual_clipped.sum()), count=count)
@@ -357,6 +357,11 @@ class PolicyLearner(Learner):
 
     def load(self, folder: Path, state: State) -> None:  # noqa: ARG002
         """See `load_state_dict`."""
+        if "ranks" in state:
+            raise CheckpointError(
+                "the checkpoint was saved by the ranks of a cluster and this learner is one process; resume with the "
+                "cluster.kind it was made with (one rank will do), or start a new run from the checkpoint's hf/ folder"
+            )
         self.load_state_dict(state)
 
     def state_dict(self) -> State:
@@ -385,12 +390,3 @@ class PolicyLearner(Learner):
         self._fresh = bool(state["fresh"])
         self._gap = state["gap"]
         self._nonfinite_in_a_row = int(state["nonfinite_in_a_row"])
-
-
-def _correction_metrics(correction: Float[Tensor, " sampled"], cap: float) -> Metrics:
-    """The mean weight, and the share of tokens whose weight the cap held."""
-    count = float(len(correction))
-    return {
-        "policy/correction": Mean(sum=float(correction.sum()), count=count),
-        "policy/correction_capped": Mean(sum=float((correction >= cap).sum()), count=count),
-    }

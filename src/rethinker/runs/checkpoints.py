@@ -55,6 +55,12 @@ MAY_DIFFER = frozenset(
         "engine.read_tokens",
         "learner.micro_batch_tokens",
         "learner.sharding",
+        "cluster",
+        "engine.replicas",
+        "engine.tensor_parallel",
+        "engine.memory_share",
+        "engine.enforce_eager",
+        "engine.sleep",
         "model.gradient_checkpointing",
     }
 )
