@@ -1,0 +1,62 @@
+"""Five steps of `recipes/tiny-vllm.yaml` as a user runs it; engine and learner agree in each."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from tests.e2e import runs
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "tiny-vllm.yaml"
+
+pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+
+SMALL = (
+    "threads=1",
+    "train.steps=5",
+    "train.updates_per_episode=1",
+    "sampler.queries=2",
+    "sampler.group_size=4",
+    "sampler.first.max_tokens=48",
+    "rethink.share=0.9",
+    "rethink.second_look.max_tokens=24",
+    "learner.lr=0.001",
+    "evaluation.every=0",
+    "evaluation.validation_problems=2",
+    "evaluation.test_problems=4",
+    "evaluation.max_tokens=48",
+    "checkpoints.every=5",
+    "engine.cache_bytes=50000000",
+)
+
+
+def test_five_steps_end_with_engine_and_learner_agreed(tmp_path: Path) -> None:
+    process = runs.spawn("train", RECIPE, f"run.dir={tmp_path / 'run'}", *SMALL, folder=tmp_path)
+    _, error = process.communicate(timeout=400)
+    assert process.returncode == 0, error[-3000:]
+    rows = runs.metrics(tmp_path / "run")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+    for row in rows:
+        assert row["behaviour/recomputed"] == 1
+        assert row["behaviour/moved"] < 1e-4
+    measured = [row for row in rows if row["policy/engine_gap_max"] is not None]
+    assert measured
+    assert max(row["policy/engine_gap_max"] for row in measured) < 1e-4
+    assert all(abs(row["policy/correction"] - 1) < 1e-3 for row in measured)
+    assert all(row["policy/correction_capped"] == 0 for row in measured)
+    assert runs.summary(tmp_path / "run")["problems"] == 4
+
+
+def test_a_gap_beyond_the_bound_stops_the_run_with_its_causes(tmp_path: Path) -> None:
+    """Weights of half precision for the engine alone."""
+    run = tmp_path / "run"
+    process = runs.spawn(
+        "train", RECIPE, f"run.dir={run}", *SMALL, "engine.dtype=bfloat16", "replay.kind=none", folder=tmp_path
+    )
+    _, error = process.communicate(timeout=400)
+    assert process.returncode == 1, error[-3000:]
+    said = " ".join(error.split())
+    assert "beyond engine.max_gap=0.001" in said
+    assert "Likely causes" in said
+    assert "engine.dtype" in said
