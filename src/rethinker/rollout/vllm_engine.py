@@ -32,6 +32,9 @@ from rethinker.types import Completion
 
 _WORKER = "rethinker.rollout.vllm_worker"
 
+_CPU_READ_TOKENS = 8192
+"""On the CPU, most tokens of prompts read in one forward, if none is longer."""
+
 _CPU_BLOCK = 32
 """Tokens that the prefix cache shares at a time. The CPU back end's own 128 would share no prompt of the tiny model."""
 
@@ -122,7 +125,14 @@ class VllmEngine(RolloutEngine):
         self._ready = False
         self._groups_are_ours = tensor_parallel == 1 and not torch.distributed.is_initialized()
         on_device: dict[str, Any] = (
-            {"kv_cache_memory_bytes": cache_bytes, "enforce_eager": True, "block_size": _CPU_BLOCK}
+            {
+                "kv_cache_memory_bytes": cache_bytes,
+                "enforce_eager": True,
+                "block_size": _CPU_BLOCK,
+                # A prompt read in parts makes vLLM rewind its request's generator, which the CPU's cannot.
+                "enable_chunked_prefill": False,
+                "max_num_batched_tokens": max(max_tokens, _CPU_READ_TOKENS),
+            }
             if device == "cpu"
             else {"gpu_memory_utilization": memory_share, "enforce_eager": enforce_eager}
         )
