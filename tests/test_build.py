@@ -134,16 +134,21 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     return built(tmp_path_factory.mktemp("built") / "run")
 
 
+def making(parts: Parts) -> dict[str, Any]:
+    return held(held(parts.episodes)["maker"])
+
+
 def held(part: object) -> dict[str, Any]:
     """What a part was made with, by the names of its arguments."""
     return {name.removeprefix("_"): value for name, value in vars(part).items()}
 
 
 def test_no_key_is_left_at_its_default() -> None:
-    """But for these kinds: of replay and rethinking the others are built, too, and of engines there is one."""
+    """But for these kinds, of which the others are built, too, and for what acts on several processes alone."""
     config = Config.model_validate(TREE)
     at_default = {path for path, value, default in leaves(config) if path.split(".")[0] in TREE and value == default}
-    assert at_default == {"engine.kind", "replay.kind", "rethink.kind", "objective.kind", "truncation.kind"}
+    kinds = {"engine.kind", "replay.kind", "rethink.kind", "objective.kind", "truncation.kind"}
+    assert {path for path in at_default if not path.startswith("learner.sharding.")} == kinds | {"engine.replicas"}
 
 
 def test_the_replay(parts: Parts, grpo: Parts, filtered: Parts) -> None:
@@ -155,7 +160,7 @@ def test_the_replay(parts: Parts, grpo: Parts, filtered: Parts) -> None:
 
 
 def test_the_sampler(parts: Parts, grpo: Parts) -> None:
-    made = held(held(parts.episodes)["sampler"])
+    made = held(making(parts)["sampler"])
     assert made["stream"] is parts.stream
     assert held(parts.stream)["seed"] == 7
     assert made["quarantine"] is parts.quarantine
@@ -165,24 +170,24 @@ def test_the_sampler(parts: Parts, grpo: Parts) -> None:
     engine = held(made["engine"])
     admission = engine["admission"]
     assert (engine["max_rows"], admission.max_tokens, admission.cache_bytes) == (33, 777, 3_000_000)
-    assert held(held(grpo.episodes)["sampler"])["rounds"] == 1
+    assert held(making(grpo)["sampler"])["rounds"] == 1
 
 
 def test_forced_rethinking(parts: Parts, grpo: Parts) -> None:
-    made = held(held(parts.episodes)["rethinker"])
+    made = held(making(parts)["rethinker"])
     assert (made["seed"], made["share"], made["max_kept"]) == (7, 0.31, 4)
     assert made["categories"] == ("self_verification", "self_correction")
     assert made["sampling"] == Sampling(temperature=0.81, top_p=0.82, top_k=83, max_tokens=84)
     longest = max(len(ids) for ids in made["triggers"].values())
     assert made["room"] == 5000 - longest - 84
-    assert held(grpo.episodes)["rethinker"] is None
+    assert making(grpo)["rethinker"] is None
     assert isinstance(grpo.learner, PolicyLearner)
     assert grpo.learner.objective.imitation_coefficient == 0
 
 
 def test_the_credit_and_the_batches(parts: Parts, grpo: Parts, filtered: Parts) -> None:
-    made = held(parts.episodes)
-    credited, masked, scored = (held(each.episodes)["credit"].keywords for each in (parts, grpo, filtered))
+    made = making(parts)
+    credited, masked, scored = (making(each)["credit"].keywords for each in (parts, grpo, filtered))
     penalty = credited.pop("penalty")
     assert credited == {
         "advantages": advantages.rloo,
@@ -195,7 +200,7 @@ def test_the_credit_and_the_batches(parts: Parts, grpo: Parts, filtered: Parts) 
     assert (scored["penalty"], scored["mask_truncated"]) == (None, False)
     assert masked["advantages"] is advantages.grpo
     assert scored["advantages"] is advantages.grpo_std
-    assert (made["seed"], made["updates"]) == (7, 5)
+    assert (made["seed"], held(parts.episodes)["updates"]) == (7, 5)
     assert made["marker"].before("so. Hold on, no") == "so. "
 
 

@@ -1,4 +1,4 @@
-"""A crew of the processes that one torchrun started on one machine: ranks of the learner, each with an engine beside it.
+"""A crew of the processes that one torchrun started: ranks of the learner, each with an engine beside it.
 
 Rank 0 is the driver too; the others serve.
 """

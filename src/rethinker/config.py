@@ -299,6 +299,25 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _processes_fit(self) -> Self:
+        cluster, ray = self.cluster, self.cluster.kind == "ray"
+        apart = cluster.kind == "ray" and not cluster.colocated
+        if self.pipeline.staleness and not apart:
+            raise ValueError(
+                f"pipeline.staleness={self.pipeline.staleness} needs engines in processes of their own, which go on "
+                "while the learner works; set cluster.kind=ray with cluster.colocated=false, or pipeline.staleness=0"
+            )
+        if self.engine.replicas > 1 and not apart:
+            have = "every rank holds one" if ray or cluster.kind == "torchrun" else "one process holds one"
+            raise ValueError(
+                f"engine.replicas={self.engine.replicas} with cluster.kind={cluster.kind}, where {have}; set "
+                "cluster.kind=ray with cluster.colocated=false, or leave engine.replicas at 1"
+            )
+        if self.profile and cluster.kind != "local":
+            raise ValueError(f"profile=true watches one process; with cluster.kind={cluster.kind} set profile=false")
+        return self
+
+    @model_validator(mode="after")
     def _algorithm_has_its_effect(self) -> Self:
         limit, objective = self.sampler.first.max_tokens, self.objective
         if self.truncation.kind == "soft_penalty" and self.truncation.buffer > limit:

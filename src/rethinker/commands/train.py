@@ -206,6 +206,7 @@ def quieten() -> None:
     for name in ("transformers", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
 
 
 def show(console: Console, parts: Parts, summary: Summary) -> None:

@@ -144,6 +144,7 @@ class RayCluster:
 
     def __init__(self, *, address: str, placement_seconds: float, cpus: int) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # else actors yield to everything, and they are the run
         self._patience = placement_seconds
         self._group: PlacementGroup | None = None
         self._seats: list[Seat] = []
@@ -197,7 +198,8 @@ class RayCluster:
         seat = self._seats[place]
         assert self._group is not None
         strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=place)
-        make = ray.remote(_Actor).options(num_cpus=seat.cpus, num_gpus=seat.gpus, scheduling_strategy=strategy)
+        named = type(seat.name.replace(" ", "_"), (_Actor,), {})  # what `ps` and Ray's own lists show
+        make = ray.remote(named).options(num_cpus=seat.cpus, num_gpus=seat.gpus, scheduling_strategy=strategy)
         return RayLine(seat, make.remote(), self._catalogue)
 
 
