@@ -94,16 +94,17 @@ def _sharded_learner(config: Config, mesh: DeviceMesh) -> PolicyLearner:
         if config.model.adapter.kind == "lora":
             reference = vlm
         else:
-            reference, _ = _sharded(config, mesh)
-            reference.module.requires_grad_(False)
+            reference, _ = _sharded(config, mesh, trained=False)
     return _learner(config, vlm, reference, ranks=sharded)
 
 
-def _sharded(config: Config, mesh: DeviceMesh) -> tuple[VLM, Sharded]:
+def _sharded(config: Config, mesh: DeviceMesh, *, trained: bool = True) -> tuple[VLM, Sharded]:
     """The model in pieces; its weights are read by rank 0."""
     source = model_source(config)
     module = source.outline()
     choose_trained(module, config)
+    if not trained:
+        module.requires_grad_(False)
     if config.learner.master_weights:
         keep_masters(module)
     sharding = config.learner.sharding

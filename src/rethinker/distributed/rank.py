@@ -44,6 +44,7 @@ class LearnerRank:
         kind = torch.device(device).type
         if kind == "cuda":
             torch.cuda.set_device(device)
+            torch.cuda.init()  # or the mesh chooses a device by itself
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo",  # numbers and offloaded weights travel on the CPU
             init_method=init_method,

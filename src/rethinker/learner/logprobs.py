@@ -76,7 +76,8 @@ class _Picked(torch.autograd.Function):
         entropy = -torch.linalg.vecdot(probabilities, logprobs)
         ctx.save_for_backward(probabilities, targets, entropy)
         ctx.set_materialize_grads(False)  # no second table where no entropy is in the loss
-        return logprobs.gather(-1, targets[:, None])[:, 0], entropy
+        each = torch.arange(len(targets), device=targets.device)
+        return logprobs[each, targets], entropy  # no view: FSDP2 hooks what its root returns
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, of_entropy: Tensor | None) -> tuple[Tensor, None]:
