@@ -72,7 +72,8 @@ def together(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         size: product * statistics.median(number for each in rounds for number in each["products"][size])
         for size in rounds[0]["products"]
     }
-    return {"processes": rounds[0]["processes"], **median, "update_s": updates}
+    moved = median["bandwidth"] or None  # nothing moves in one process
+    return {"processes": rounds[0]["processes"], **median, "bandwidth": moved, "update_s": updates}
 
 
 def measured(processes: int) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def _row(
         float32_rate=world["rate"],
         memory=0.0,
         bandwidth=0.0,
-        inside=world["bandwidth"],
+        inside=world["bandwidth"] or 1.0,
         between=0.0,
     )
     here = replace(efficiency, hop=world["call_s"] / max(1, processes - 1))
