@@ -7,7 +7,8 @@ with its layers and the rest sharded by FSDP2 over gloo. From one process come t
 (as from two runs of EasyR1 in docs/scaling-out.md); 2 and 4 processes are predicted from them and from the rates of
 matrix products and of the loopback, both measured in as many processes at once. Processes have one thread each, so that
 four on two cores share them; what the cores compute they cannot move, so nothing overlaps. Arms take turns, round by
-round; of medians in a round the best round counts.
+round. Each update is timed beside matrix products, so that other work on the machine slows both: an update's seconds
+are its median in such products, times their median.
 """
 
 from __future__ import annotations
@@ -45,34 +46,34 @@ SIZES = (2, 8)
 """Rows of a micro-batch."""
 SIDE, PRODUCTS, GATHERED = 512, 50, 4_000_000
 """Of the matrices, products in a row (long enough for processes to wait for a core), and bytes gathered."""
-UPDATES = 4
+UPDATES, GATHERS = 3, 15
 """Counted in a round."""
 PASSES = 3
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, predict, print and write."""
-    made = reporting.parser(__doc__.splitlines()[0], repeats=5, quick="one round, 1 and 2 processes")
+    made = reporting.parser(__doc__.splitlines()[0], repeats=3, quick="one round, 1 and 2 processes")
     arguments = reporting.parsed(made, argv)
     worlds = WORLDS[:2] if arguments.quick else WORLDS
     report = reporting.head("processes", arguments)
     rounds = [[measured(processes) for processes in worlds] for _ in range(arguments.repeats)]
-    report["worlds"] = [best(each) for each in zip(*rounds, strict=True)]
+    report["worlds"] = [together(each) for each in zip(*rounds, strict=True)]
     report["rows"] = rows(report["worlds"])
     reporting.write(report, arguments.json)
     print(tables(report))
 
 
-def best(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One arm's rounds as one: the best of each number, which other work on the machine slowed least."""
-    sizes = rounds[0]["update_s"]
-    return {
-        "processes": rounds[0]["processes"],
-        "rate": max(each["rate"] for each in rounds),
-        "bandwidth": max(each["bandwidth"] for each in rounds),
-        "call_s": min(each["call_s"] for each in rounds),
-        "update_s": {size: min(each["update_s"][size] for each in rounds) for size in sizes},
+def together(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One arm's rounds as one: the median of each number, updates in products."""
+    median = {name: statistics.median(each[name] for each in rounds) for name in ("rate", "bandwidth", "call_s")}
+    product = 2 * SIDE**3 / median["rate"]
+    updates = {
+        size: product * statistics.median(number for each in rounds for number in each["products"][size])
+        for size in rounds[0]["products"]
     }
+    moved = median["bandwidth"] or None  # nothing moves in one process
+    return {"processes": rounds[0]["processes"], **median, "bandwidth": moved, "update_s": updates}
 
 
 def measured(processes: int) -> dict[str, Any]:
@@ -87,25 +88,28 @@ def _rank(rank: int, processes: int, folder: str) -> None:
     torch.set_num_threads(1)
     store = f"file://{folder}/store"
     distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=processes)
-    matrix, shard = torch.ones(SIDE, SIDE), torch.ones(GATHERED // 4 // processes)
+    shard = torch.ones(GATHERED // 4 // processes)
     whole, small = torch.empty(shard.numel() * processes), torch.empty(processes)
-    product = _median(lambda: [torch.mm(matrix, matrix) for _ in range(PRODUCTS)], UPDATES) / PRODUCTS
-    gathering = _median(lambda: distributed.all_gather(list(whole.chunk(processes)), shard), 4 * UPDATES)
-    calling = _median(lambda: distributed.all_gather(list(small.chunk(processes)), small[:1].clone()), 8 * UPDATES)
+    gathering = [_seconds(lambda: distributed.all_gather(list(whole.chunk(processes)), shard)) for _ in range(GATHERS)]
+    calling = [
+        _seconds(lambda: distributed.all_gather(list(small.chunk(processes)), small[:1].clone()))
+        for _ in range(GATHERS)
+    ]
+    pairs = {str(rows): _updates(processes, rows) for rows in SIZES}
     found = {
         "processes": processes,
-        "rate": 2 * SIDE**3 / product,
-        "bandwidth": GATHERED * (processes - 1) / processes / gathering,
-        "call_s": calling,
-        "update_s": {str(rows): _update_seconds(processes, rows) for rows in SIZES},
+        "rate": 2 * SIDE**3 / statistics.median(product for each in pairs.values() for product, _ in each),
+        "bandwidth": GATHERED * (processes - 1) / processes / statistics.median(gathering),
+        "call_s": statistics.median(calling),
+        "products": {rows: [update / product for product, update in each] for rows, each in pairs.items()},
     }
     if rank == 0:
         (Path(folder) / "found.json").write_text(json.dumps(found), encoding="utf-8")
     distributed.destroy_process_group()
 
 
-def _update_seconds(processes: int, rows: int) -> float:
-    """An update: micro-batches forward and backward, and a step of AdamW."""
+def _updates(processes: int, rows: int) -> list[tuple[float, float]]:
+    """Seconds of a matrix product, and of an update beside it: micro-batches forward and backward, a step of AdamW."""
     module = AutoModelForImageTextToText.from_pretrained(TINY_FOLDER)
     mesh = init_device_mesh("cpu", (processes,))
     for layer in module.model.language_model.layers:
@@ -121,18 +125,21 @@ def _update_seconds(processes: int, rows: int) -> float:
             torch.nn.functional.cross_entropy(scores.flatten(0, 1), part[:, -RESPONSE:].flatten()).backward()
         optimizer.step()
 
-    return _median(update, UPDATES)
+    matrix = torch.ones(SIDE, SIDE)
+
+    def products() -> None:
+        for _ in range(PRODUCTS):
+            torch.mm(matrix, matrix)
+
+    return [(_seconds(products) / PRODUCTS, _seconds(update)) for _ in range(1 + UPDATES)][1:]
 
 
-def _median(work: Callable[[], object], repeats: int) -> float:
-    """Of all processes at once; the first is not counted."""
-    seconds = []
-    for _ in range(repeats + 1):
-        distributed.barrier()
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+def _seconds(work: Callable[[], object]) -> float:
+    """Of work that all processes begin together."""
+    distributed.barrier()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def rows(worlds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -167,7 +174,7 @@ def _row(
         float32_rate=world["rate"],
         memory=0.0,
         bandwidth=0.0,
-        inside=world["bandwidth"],
+        inside=world["bandwidth"] or 1.0,
         between=0.0,
     )
     here = replace(efficiency, hop=world["call_s"] / max(1, processes - 1))

@@ -103,7 +103,8 @@ An update of the embedded model's language part ({rows} responses of {response} 
 by FSDP2 over gloo, one thread a process. The learner's two constants are fitted on one process; 2 and 4 are predicted
 from them and from the rates measured in as many processes at once. Nothing overlaps: the same cores compute and move.
 
-{measured}
+{measured} Load when it began: {load:.1f} on {cores} cores; what others ran slows processes that wait for one another
+more than it slows matrix products, and counts as error here.
 
 {tables}
 """
@@ -196,6 +197,8 @@ def _processes() -> str:
         prompt=processes.PROMPT,
         measured=measured_on(report),
         tables=processes.tables(report),
+        load=report["machine"]["load_average"],
+        cores=report["machine"]["cores"],
     )
 
 
