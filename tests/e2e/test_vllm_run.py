@@ -1,4 +1,4 @@
-"""Five steps of `recipes/tiny-vllm.yaml` as a user runs it; engine and learner agree in each."""
+"""Five steps of `recipes/tiny-vllm.yaml` and `recipes/tiny-ray.yaml` as a user runs them; engine and learner agree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.e2e import runs
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "tiny-vllm.yaml"
+RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPE = RECIPES / "tiny-vllm.yaml"
 
 pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 
@@ -31,8 +32,11 @@ SMALL = (
 )
 
 
-def test_five_steps_end_with_engine_and_learner_agreed(tmp_path: Path) -> None:
-    process = runs.spawn("train", RECIPE, f"run.dir={tmp_path / 'run'}", *SMALL, folder=tmp_path)
+@pytest.mark.parametrize("recipe", ["tiny-vllm.yaml", "tiny-ray.yaml"])
+def test_five_steps_end_with_engine_and_learner_agreed(tmp_path: Path, recipe: str) -> None:
+    if "ray" in recipe and find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    process = runs.spawn("train", RECIPES / recipe, f"run.dir={tmp_path / 'run'}", *SMALL, folder=tmp_path)
     _, error = process.communicate(timeout=400)
     assert process.returncode == 0, error[-3000:]
     rows = runs.metrics(tmp_path / "run")
