@@ -59,7 +59,8 @@ def _crew(config: Config, cluster: RayCluster, sizes: range) -> Crew:
         partial(_engine, config)
     ] * (len(lines) - ranks)
     names = [line.peer("") for line in lines]
-    gather(names, [line.open(make) for line, make in zip(lines, fillings, strict=True)], patience=patience)
+    opening = [line.open(make) for line, make in zip(lines, fillings, strict=True)]
+    gather(names, opening, patience=settings.placement_seconds, limit="cluster.placement_seconds")
     vlm, learner = sharded_learner(config, [line.peer("learner") for line in lines[:ranks]], patience=patience)
     sources = [line.peer("weights") for line in lines[:ranks]]
     if settings.colocated:
@@ -70,7 +71,8 @@ def _crew(config: Config, cluster: RayCluster, sizes: range) -> Crew:
         def respawn(place: int) -> RayPeer:
             line = cluster.retake(ranks + place)
             replica = line.peer("engine")
-            gather([replica], [line.open(partial(_engine, config))], patience=patience)
+            opening = [line.open(partial(_engine, config))]
+            gather([replica], opening, patience=settings.placement_seconds, limit="cluster.placement_seconds")
             if (catching_up := chunked.catch_up(replica)) is not None:
                 gather([replica], [catching_up], patience=patience)
             return replica

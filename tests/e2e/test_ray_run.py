@@ -24,13 +24,12 @@ PATIENCE = 600.0
 RAY = (
     "cluster.kind=ray",
     "cluster.ranks=2",
-    "engine.replicas=2",
     "pipeline.staleness=1",
     "learner.behaviour_logprobs=learner",
-    "cluster.patience_seconds=30",
+    "cluster.patience_seconds=60",
     "evaluation.every=0",
 )
-"""Two of everything, engines apart and an episode ahead."""
+"""A learner in two processes, its engine apart and an episode ahead."""
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +114,10 @@ def test_a_run_in_ray_does_what_a_run_in_one_process_does(place: Path, undisturb
 
 def test_an_engine_killed_at_any_moment_loses_nothing(place: Path, undisturbed: Path) -> None:
     process = train(place, "engines")
-    for step, name in ((1, "engine_0"), (3, "engine_1")):
+    for step in (1, 3):
         when(process, lambda step=step: steps(place / "engines") >= step)  # type: ignore[misc]
         time.sleep(moment())
-        actor(process, name).kill()
+        actor(process, "engine_0").kill()
     output = finished(process)
     assert "restart" not in output  # of the run: the engine alone began again
     found, wanted = said(place / "engines"), said(undisturbed)
@@ -128,7 +127,7 @@ def test_an_engine_killed_at_any_moment_loses_nothing(place: Path, undisturbed: 
 
 
 def test_a_learner_killed_or_hung_goes_back_to_the_last_checkpoint(place: Path, undisturbed: Path) -> None:
-    process = train(place, "learners", "cluster.patience_seconds=12")
+    process = train(place, "learners", "cluster.patience_seconds=20")
     when(process, lambda: steps(place / "learners") >= 2)
     time.sleep(moment())
     actor(process, "learner_rank_1").kill()
@@ -144,7 +143,7 @@ def test_a_driver_that_is_killed_resumes(place: Path, undisturbed: Path) -> None
     process = train(place, "driver")
     when(process, lambda: steps(place / "driver") >= 3)
     time.sleep(moment())
-    actors = [actor(process, name) for name in ("learner_rank_0", "engine_1")]
+    actors = [actor(process, name) for name in ("learner_rank_0", "engine_0")]
     process.kill()
     process.communicate(timeout=PATIENCE)
     psutil.wait_procs(actors, timeout=PATIENCE)  # nobody is left behind

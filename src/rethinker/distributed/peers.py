@@ -57,8 +57,17 @@ def call_all(peers: Sequence[Peer], method: str, *args: object, patience: float 
     return gather(peers, [peer.call(method, *args) for peer in peers], patience=patience)
 
 
-def gather(peers: Sequence[Peer], futures: Sequence[Future[Any]], *, patience: float | None = None) -> list[Any]:
+def gather(
+    peers: Sequence[Peer],
+    futures: Sequence[Future[Any]],
+    *,
+    patience: float | None = None,
+    limit: str = "cluster.patience_seconds",
+) -> list[Any]:
     """What each peer returned.
+
+    Args:
+        limit: The key that sets `patience`.
 
     Raises:
         RankLostError: one is gone, or did not answer within `patience` seconds: then the others wait for it in vain, so
@@ -72,7 +81,7 @@ def gather(peers: Sequence[Peer], futures: Sequence[Future[Any]], *, patience: f
     if waiting:
         silent = ", ".join(peer.name for peer, future in zip(peers, futures, strict=True) if future in waiting)
         raise RankLostError(
-            f"{silent} did not answer within cluster.patience_seconds={patience:g}; it hangs, or works on something "
-            "that takes longer: raise the limit if so"
+            f"{silent} did not answer within {limit}={patience:g}; it hangs, or works on something that takes longer: "
+            "raise the limit if so"
         )
     return [future.result() for future in futures]
