@@ -19,7 +19,7 @@ from rethinker.config import Config, SamplingConfig
 from rethinker.data.prefetch import Prepare
 from rethinker.data.quarantine import Quarantine
 from rethinker.evaluation.held_out import HeldOut
-from rethinker.interfaces import AdvantageEstimator, Replay, RolloutEngine, Sampling, Scorer
+from rethinker.interfaces import AdvantageEstimator, Replay, RolloutEngine, Sampling, Scorer, Tracker
 from rethinker.models.templates import Template
 from rethinker.models.vlm import VLM
 from rethinker.rewards.pool import VerifierPool
@@ -79,6 +79,7 @@ def _parts(
     scorer = build_scorer(config, stopwatch)
     marker = Marker(config.evaluation.marker)
     episodes = _episodes(config, problems, crew, scorer, stopwatch, marker)
+    tracker = _tracker(config, folder)
     return Parts(
         cadence=Cadence(
             steps=config.train.steps,
@@ -97,17 +98,18 @@ def _parts(
         test=problems.test,
         folder=folder,
         checkpoints=checkpoints,
-        tracker=_tracker(config, folder),
+        tracker=tracker,
         record=RolloutRecord(folder.rollouts, keep_bytes=config.rollouts.keep, first_answer=marker.first_answer),
         stopwatch=stopwatch,
         write_model=crew.write_model,
         write_profile=partial(write_profile, folder.path, recorder, device=_chip(vlm.device)) if recorder else _nothing,
-        close=partial(_close, scorer, crew),
+        close=partial(_close, scorer, tracker, crew),
     )
 
 
-def _close(scorer: Scorer, crew: Crew) -> None:
+def _close(scorer: Scorer, tracker: Tracker, crew: Crew) -> None:
     scorer.close()
+    tracker.close()
     crew.close()
 
 

@@ -85,8 +85,13 @@ def _crew(config: Config, cluster: RayCluster, sizes: range) -> Crew:
         learner=learner,
         weights=weights,
         write_model=learner.write_model,
-        close=cluster.close,
+        close=partial(_close, engine, cluster),
     )
+
+
+def _close(engine: PooledEngine, cluster: RayCluster) -> None:
+    engine.close()
+    cluster.close()
 
 
 def _seated(config: Config, cluster: RayCluster, sizes: range) -> tuple[list[RayLine], int]:

@@ -5,8 +5,9 @@ Rank 0 is the driver too; the others serve.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from rethinker.build_crew import Crew, serve_rank, sharded_learner
 from rethinker.build_model import resolve_device, set_threads
@@ -21,6 +22,9 @@ from rethinker.distributed.weights import ColocatedSync
 from rethinker.errors import ClusterError
 from rethinker.timing import Stopwatch
 
+_LEAVING = 10.0
+"""Seconds that ranks have to leave each other at the end."""
+
 
 def torchrun_crew(config: Config, stopwatch: Stopwatch) -> Crew:  # noqa: ARG001 (ranks keep their own time)
     """In rank 0: this process and the others."""
@@ -33,12 +37,15 @@ def torchrun_crew(config: Config, stopwatch: Stopwatch) -> Crew:  # noqa: ARG001
         own = LocalPeer(f"{name} 0", served[name], thread=thread)
         return [own, *(pipes[rank].peer(name) for rank in sorted(pipes))]
 
+    learners = peers("learner")
+
     def close() -> None:
+        leaving = [learner.call("close") for learner in learners]
+        wait(leaving, _LEAVING)
         for pipe in pipes.values():
             pipe.close()
-        thread.shutdown()
+        thread.shutdown(wait=False, cancel_futures=True)
 
-    learners = peers("learner")
     vlm, learner = sharded_learner(config, learners, patience=patience)
     return Crew(
         vlm=vlm,
@@ -53,6 +60,8 @@ def torchrun_crew(config: Config, stopwatch: Stopwatch) -> Crew:  # noqa: ARG001
 def serve_torchrun(config: Config) -> None:
     """In every other rank: serve until the driver is done, or gone."""
     launch, patience = _launch(config), _patience(config)
+    for asked_to_stop in (signal.SIGINT, signal.SIGTERM):  # rank 0 hears it too, and finishes its step with us
+        signal.signal(asked_to_stop, signal.SIG_IGN)
     serve(launch.store(patience), Host(_served(config, launch)), rank=launch.rank, patience=patience)
 
 

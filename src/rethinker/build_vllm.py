@@ -66,7 +66,7 @@ def build_vllm_engine(
         cache_bytes=engine.cache_bytes,
         memory_share=engine.memory_share,
         enforce_eager=engine.enforce_eager,
-        can_sleep=engine.sleep,
+        can_sleep=engine.sleep and not config.engines_apart,
         stopwatch=stopwatch,
     )
     made.load_weights(weights, version=0)

@@ -264,6 +264,11 @@ class Config(Section):
     rollouts: RolloutRecordConfig = RolloutRecordConfig()
     trackers: TrackerConfig = TrackerConfig()
 
+    @property
+    def engines_apart(self) -> bool:
+        """Whether engines have processes of their own."""
+        return self.cluster.kind == "ray" and not self.cluster.colocated
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         updates, queries = self.train.updates_per_episode, self.sampler.queries
@@ -293,8 +298,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _processes_fit(self) -> Self:
-        cluster, ray = self.cluster, self.cluster.kind == "ray"
-        apart = cluster.kind == "ray" and not cluster.colocated
+        cluster, ray, apart = self.cluster, self.cluster.kind == "ray", self.engines_apart
         if self.pipeline.staleness and not apart:
             raise ValueError(
                 f"pipeline.staleness={self.pipeline.staleness} needs engines in processes of their own, which go on "

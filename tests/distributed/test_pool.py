@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from concurrent.futures import Future
 from typing import Any
@@ -143,3 +144,11 @@ def test_a_refused_request_is_an_error_and_not_a_lost_replica(tiny_vlm: VLM) -> 
     peer.engine.submit = refuse  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="asks for 0 tokens"):
         answers(PooledEngine([peer]), requests(1), tiny_vlm)
+
+
+def test_whoever_waits_for_a_silent_replica_is_told_when_the_pool_closes(tiny_vlm: VLM) -> None:
+    pool = PooledEngine([MortalPeer("a", tiny_vlm, life=0, hangs=True)], respawn=lambda place: pool.peers[place])
+    pool.submit(requests(1))
+    threading.Timer(0.1, pool.close).start()
+    with pytest.raises(RankLostError, match="closed while they were sampling"):
+        pool.step()

@@ -6,7 +6,8 @@ another one, sample by sample with the same seeds, so nothing is lost and nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
@@ -20,6 +21,9 @@ from rethinker.interfaces import Request, RolloutEngine
 from rethinker.types import Completion, Prompt
 
 _CHUNK_BYTES = 256_000_000
+
+_LOOK_UP = 1.0
+"""Seconds after which whoever waits looks whether the pool was closed."""
 
 Respawn = Callable[[int], Peer]
 """Make replica number so-and-so again, with the weights of the latest sync; raises `RankLostError` where it cannot."""
@@ -70,6 +74,7 @@ class PooledEngine(RolloutEngine):
         self._patience = patience
         self._homes: WeakKeyDictionary[Prompt, _Replica] = WeakKeyDictionary()
         self._asked = 0
+        self._closed = False
         self.lost = 0
 
     @property
@@ -101,9 +106,20 @@ class PooledEngine(RolloutEngine):
         for replica in busy:
             if replica.collecting is None:
                 replica.collecting = replica.peer.call("collect")
-        done, _ = wait([r.collecting for r in busy if r.collecting], self._patience, return_when="FIRST_COMPLETED")
+        done = self._first_answer([replica.collecting for replica in busy if replica.collecting])
         answered = [replica for replica in busy if replica.collecting in done] or busy
         return [completion for replica in answered for completion in self._collected(replica)]
+
+    def _first_answer(self, collecting: Sequence[Future[list[Completion]]]) -> Set[Future[list[Completion]]]:
+        """Those that have answered; none, where all are silent for too long."""
+        began = time.monotonic()
+        while time.monotonic() - began < self._patience:
+            done, _ = wait(collecting, min(_LOOK_UP, self._patience), return_when="FIRST_COMPLETED")
+            if self._closed:
+                raise RankLostError("the engines were closed while they were sampling")
+            if done:
+                return done
+        return set()
 
     def cancel(self, request_id: str) -> None:
         """Forget a request wherever it is."""
@@ -137,7 +153,8 @@ class PooledEngine(RolloutEngine):
             peer.call("sleep")
 
     def close(self) -> None:
-        """Close every replica."""
+        """Close every replica; whoever waits for one on another thread is told."""
+        self._closed = True
         for peer in self.peers:
             peer.close()
 
@@ -187,7 +204,7 @@ class PooledEngine(RolloutEngine):
 
     def _replace(self, replica: _Replica, error: Exception) -> None:
         """Put a new replica in a lost one's place and ask for what that still owed."""
-        if self._respawn is None:
+        if self._respawn is None or self._closed:
             raise RankLostError(f"{replica.peer.name} is gone: {error}") from error
         self.lost += 1
         place = self._replicas.index(replica)

@@ -88,6 +88,7 @@ class ChunkedSync(WeightSync):
 
     def publish(self, version: int) -> Metrics:
         """After it returns, engines sample from the learner's weights under `version`."""
+        self._latest = None  # two copies of the model are one too many
         self._latest = self._chunks(), version
         self._engine.load_chunks(*self._latest)
         return {"engine/lost": Mean(sum=self._engine.lost)}
