@@ -21,6 +21,7 @@ SIZES = ("paper-7b", "paper-32b", "paper-72b")
 RUNS = [
     ("tiny",),
     ("tiny-vllm",),
+    ("tiny-ray",),
     ("logicvista",),
     ("geometry3k-3b",),
     ("lora-7b",),
@@ -46,6 +47,13 @@ def test_tiny_vllm_is_tiny_with_another_engine() -> None:
     tiny, vllm = resolved("tiny"), resolved("tiny-vllm")
     assert vllm.engine.kind == "vllm"
     assert vllm.model_copy(update={"engine": tiny.engine, "run": tiny.run}) == tiny
+
+
+def test_tiny_ray_is_tiny_vllm_in_processes_of_its_own() -> None:
+    vllm, ray = resolved("tiny-vllm"), resolved("tiny-ray")
+    assert ray.cluster.kind == "ray"
+    assert ray.engines_apart
+    assert ray.model_copy(update={"cluster": vllm.cluster, "run": vllm.run}) == vllm
 
 
 @pytest.mark.parametrize("size", SIZES)

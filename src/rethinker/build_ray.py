@@ -110,9 +110,10 @@ def _seats(config: Config, ranks: int) -> list[Seat]:
     settings = config.cluster
     assert isinstance(settings, RayClusterConfig)
     gpus = settings.gpus if resolve_device(config.device).startswith("cuda") else 0.0
+    shared = config.engine.tensor_parallel if config.engine.kind == "vllm" else 1
     learners = [Seat(name=f"learner rank {rank}", cpus=settings.cpus, gpus=gpus) for rank in range(ranks)]
-    engines = _processes(config, ranks) - ranks
-    return learners + [Seat(name=f"engine {number}", cpus=settings.cpus, gpus=gpus) for number in range(engines)]
+    engines = range(_processes(config, ranks) - ranks)
+    return learners + [Seat(name=f"engine {each}", cpus=settings.cpus, gpus=gpus * shared) for each in engines]
 
 
 def _processes(config: Config, ranks: int) -> int:

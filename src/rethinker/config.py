@@ -285,11 +285,6 @@ class Config(Section):
             )
         if self.sampler.group_size < 2:
             raise ValueError("sampler.group_size=1 trains nothing: advantages compare responses; give 2 or more")
-        if self.engine.kind == "vllm" and self.engine.replicas > 1:
-            raise ValueError(
-                f"engine.replicas={self.engine.replicas} needs a cluster to place them: one process holds one engine; "
-                "set engine.replicas=1"
-            )
         if not (self.evaluation.marker[:1].isalnum() and self.evaluation.marker[-1].isalnum()):
             raise ValueError(f"evaluation.marker={self.evaluation.marker!r} must begin and end with a letter or digit")
         if self.rethink.kind == "forced" and self.rethink.share > 0 and self.rethink.max_kept == 0:
@@ -309,6 +304,11 @@ class Config(Section):
             raise ValueError(
                 f"engine.replicas={self.engine.replicas} with cluster.kind={cluster.kind}, where {have}; set "
                 "cluster.kind=ray with cluster.colocated=false, or leave engine.replicas at 1"
+            )
+        if self.engine.kind == "vllm" and self.engine.tensor_parallel > 1 and cluster.kind != "local" and not apart:
+            raise ValueError(
+                f"engine.tensor_parallel={self.engine.tensor_parallel} with an engine in every rank, which has its own "
+                "GPU alone; set cluster.kind=ray with cluster.colocated=false, or engine.tensor_parallel=1"
             )
         if self.profile and cluster.kind != "local":
             raise ValueError(f"profile=true watches one process; with cluster.kind={cluster.kind} set profile=false")

@@ -66,13 +66,16 @@ def steps(run: Path) -> int:
 
 def actor(process: subprocess.Popen[str], name: str) -> psutil.Process:
     """The process on a seat."""
-    found = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.name().startswith(f"ray::{name}") or f"ray::{name}" in " ".join(child.cmdline())
-    ]
+    found = [child for child in psutil.Process(process.pid).children(recursive=True) if sits_on(child, name)]
     assert found, f"nobody sits on {name}"
     return found[-1]
+
+
+def sits_on(child: psutil.Process, name: str) -> bool:
+    try:
+        return f"ray::{name}" in " ".join(child.cmdline())
+    except psutil.Error:  # of an attempt that is over
+        return False
 
 
 def moment(seed: int | None = None) -> float:

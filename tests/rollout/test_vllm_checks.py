@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from rethinker import build_vllm
+from rethinker.build_model import build_engine
 from rethinker.config import Config
 from rethinker.errors import ConfigError, ModelError
 from rethinker.models.vlm import VLM
@@ -85,7 +85,7 @@ def test_a_model_that_vllm_does_not_serve_is_named(tiny_vlm: VLM, monkeypatch):
     monkeypatch.setattr(vllm_checks, "refuse_unserved", refusing)
     config = Config.model_validate({"engine": {"kind": "vllm"}})
     with pytest.raises(ModelError, match="Qwen2_5_VLForConditionalGeneration"):
-        build_vllm.build_vllm_engine(config, config.engine, tiny_vlm, None)
+        build_engine(config, tiny_vlm)
 
 
 def test_and_the_torch_engine_takes_its_place_only_if_asked(tiny_vlm: VLM, monkeypatch, caplog):
@@ -93,7 +93,7 @@ def test_and_the_torch_engine_takes_its_place_only_if_asked(tiny_vlm: VLM, monke
     monkeypatch.setattr(vllm_checks, "refuse_unserved", refusing)
     config = Config.model_validate({"engine": {"kind": "vllm", "fallback": "torch", "max_rows": 7}})
     with caplog.at_level(logging.WARNING, logger="rethinker"):
-        engine = build_vllm.build_vllm_engine(config, config.engine, tiny_vlm, None)
+        engine = build_engine(config, tiny_vlm)
     assert isinstance(engine, TorchEngine)
     assert [record.getMessage() for record in caplog.records] == [
         "vLLM does not serve Qwen2_5_VLForConditionalGeneration. The torch engine generates instead"
@@ -109,7 +109,7 @@ def test_what_is_installed_serves_the_tiny_model_and_no_other_class():
 
 
 def test_replicas_need_a_cluster():
-    with pytest.raises(ValueError, match=r"engine\.replicas=2 needs a cluster"):
+    with pytest.raises(ValueError, match=r"engine\.replicas=2 with cluster\.kind=local"):
         Config.model_validate({"engine": {"kind": "vllm", "replicas": 2}})
 
 

@@ -73,20 +73,23 @@ class Layout:
 
 
 def cluster_of(config: Config, model: Architecture, asked: Hardware) -> Cluster:
-    """The layout that was asked for.
+    """The layout that was asked for; what was left open is as the recipe has it, if it is for as many GPUs.
 
     Raises:
         ConfigError: the kind is not known, or sizes do not divide.
     """
-    gpu = gpu_kind(asked.kind)
+    gpu, engine = gpu_kind(asked.kind), config.engine
+    shared = engine.tensor_parallel if engine.kind == "vllm" and engine.tensor_parallel > 1 else 0
+    apart = engine.replicas * max(1, shared) if config.engines_apart else 0
+    fits = apart < asked.gpus == apart + (config.cluster.ranks if config.cluster.kind == "ray" else 0)
     return layout(
         replace(gpu, memory=asked.gigabytes * 1e9) if asked.gigabytes else gpu,
         asked.gpus,
         model,
         width=BYTES[config.model.dtype],
-        tensor_parallel=asked.tensor_parallel,
-        engine_gpus=asked.engine_gpus,
-        staleness=asked.staleness,
+        tensor_parallel=asked.tensor_parallel or shared,
+        engine_gpus=asked.engine_gpus or (apart if fits else 0),
+        staleness=asked.staleness or (config.pipeline.staleness if fits else 0),
     )
 
 
