@@ -99,7 +99,7 @@ def sync(work: Work, told: Iterator[str], say: Callable[[Any], None]) -> None:
     processor = shapes.processor()
     described = shapes.config("toy", processor)
     described.text_config.num_hidden_layers = SYNC_LAYERS
-    described.text_config.layer_types = None
+    described.text_config.layer_types = ["full_attention"] * SYNC_LAYERS
     with torch.random.fork_rng():
         torch.manual_seed(0)
         vlm = VLM(AutoModelForImageTextToText.from_config(described, dtype=torch.float32), processor)
