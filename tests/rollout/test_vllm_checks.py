@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from rethinker import build_vllm
 from rethinker.build_model import build_engine
 from rethinker.config import Config
 from rethinker.errors import ConfigError, ModelError
