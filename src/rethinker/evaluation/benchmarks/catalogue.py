@@ -1,0 +1,33 @@
+"""All benchmarks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rethinker.errors import ConfigError
+from rethinker.evaluation.benchmark import Benchmark
+
+BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {}
+"""Name → what makes the benchmark in a setting; most know none but the empty one."""
+
+
+def benchmark(name: str, setting: str = "") -> Benchmark:
+    """The benchmark of a name.
+
+    Raises:
+        ConfigError: there is none, or it has no such setting.
+    """
+    if name not in BENCHMARKS:
+        raise ConfigError(f"there is no benchmark {name!r}; choose one of {', '.join(BENCHMARKS)}")
+    return BENCHMARKS[name](setting)
+
+
+def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str], Benchmark]:
+    """What makes a benchmark that has no settings, and says so."""
+
+    def made(setting: str) -> Benchmark:
+        if setting:
+            raise ConfigError(f"{name} has no settings; leave out --setting {setting}")
+        return make()
+
+    return made
