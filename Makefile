@@ -35,6 +35,7 @@ $(VENV)/.core-stamp: pyproject.toml constraints.txt scripts/mend_torchvision.py 
 	$(BIN)/python scripts/mend_torchvision.py
 	@touch $@
 
-$(VENV)/.test-stamp: $(VENV)/.core-stamp
+$(VENV)/.test-stamp: $(VENV)/.core-stamp scripts/make_scorers.py src/rethinker/evaluation/scorers.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,benchmark]'
+	$(BIN)/python scripts/make_scorers.py
 	@touch $@
