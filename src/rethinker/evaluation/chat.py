@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible chat endpoint, with a hard limit on its time and size. No retries: see `judge.py`."""
+"""One request to an OpenAI-compatible chat endpoint, with limits on its time and size; `judge.py` sends it again."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ChatEndpoint:
             Unavailable: there was none this time.
             Refused: there will be none.
         """
-        request = urllib.request.Request(self.url, data=json.dumps(body).encode(), headers=self._headers)  # noqa: S310
+        request = urllib.request.Request(self.url, data=json.dumps(body).encode(), headers=self._headers)
         try:
             with self._opener.open(request, timeout=self._timeout_s) as response:
                 return _content(self._body(response))

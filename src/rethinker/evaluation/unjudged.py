@@ -1,7 +1,7 @@
 """The answer of a response by rules alone, where the official protocol has a language model extract it.
 
-Ours, not the authors': it is used when no judge is given, and every result that rests on it says so. It commits to what a
-response marks as its answer before it takes the last thing of the right kind, so it errs on the side of no answer.
+Ours, not the authors': it is used when no judge is given, and every result that rests on it says so. What a response
+marks as its answer goes before what it says last.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from rethinker.evaluation.letters import letters
 from rethinker.rewards.extract import final_answer, plain
 
 STATED = re.compile(r"\b(?:answer|option|choice)(?: letter)?(?: is|:)[ :]*(.*)", re.IGNORECASE)
 LEADING = re.compile(r"\W*([A-Z])(?![a-zA-Z0-9])")
+"""A letter at the start of what is known to be an answer."""
+ALONE = re.compile(r"\W*([A-Z])(?:[).:*]|\s*$)")
+"""One at the start of a whole response, where it may be a word."""
 BRACKETED = re.compile(r"\(([A-Z])\)")
 NUMBER = re.compile(r"-?(?:\d[\d,]*+(?:\.\d++)?|\.\d++)")
 LIST = re.compile(r"\[[^\[\]]*\]")
@@ -20,9 +24,9 @@ LIST = re.compile(r"\[[^\[\]]*\]")
 
 def letter(response: str, count: int) -> str | None:
     """The letter of one of that many options, or None."""
-    given = [chr(ord("A") + place) for place in range(count)]
-    for text in _places(response):
-        leading = LEADING.match(text)
+    given = letters(count)
+    for text in (*_places(response), response):
+        leading = (ALONE if text is response else LEADING).match(text)
         named = [leading[1]] if leading else BRACKETED.findall(text)[-1:]
         if named and named[0] in given:
             return named[0]
@@ -31,24 +35,28 @@ def letter(response: str, count: int) -> str | None:
 
 def number(response: str) -> str | None:
     """The last number of the first place that has one, without thousands separators."""
-    return next((found[-1].replace(",", "") for text in _places(response) if (found := NUMBER.findall(text))), None)
+    found = _last(NUMBER, response)
+    return None if found is None else found.replace(",", "")
 
 
 def listed(response: str) -> str | None:
     """The last list in square brackets of the first place that has one."""
-    return next((found[-1] for text in _places(response) if (found := LIST.findall(text))), None)
+    return _last(LIST, response)
 
 
 def marked(response: str) -> str | None:
     """What the response marks as its answer, or says that it is; else the whole of it when it is one line."""
-    *places, whole = _places(response)
-    return next(iter(places), None) or (whole.strip() if whole.strip() and "\n" not in whole.strip() else None)
+    whole = [response.strip()] if "\n" not in response.strip() else []
+    return next((text for text in (*_places(response), *whole) if text), None)
+
+
+def _last(pattern: re.Pattern[str], response: str) -> str | None:
+    return next((found[-1] for text in (*_places(response), response) if (found := pattern.findall(text))), None)
 
 
 def _places(response: str) -> Iterator[str]:
-    """Where an answer may stand, the most certain first: the marked one, behind "the answer is", anywhere."""
+    """Where a response says what its answer is, the most certain first."""
     if (final := final_answer(response)) is not None:
         yield plain(final)
     if stated := STATED.findall(response):
         yield stated[-1]
-    yield response

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import cast
 
 from rethinker.errors import DataError
 from rethinker.evaluation import unjudged
@@ -68,9 +69,9 @@ class MathVista(JudgedBenchmark):
         assert style in self.styles
         if question.extra["query"]:
             return str(question.extra["query"])
-        kind, precision = question.extra["answer_type"], question.extra["precision"]
+        hint = HINTS[cast("tuple[str, int | None]", (question.extra["answer_type"], question.extra["precision"]))]
         unit = f" (Unit: {question.extra['unit']})" if question.extra["unit"] else ""
-        lines = [f"Hint: Please answer the question {HINTS[str(kind), precision]}", f"Question: {question.text}{unit}"]
+        lines = [f"Hint: Please answer the question {hint}", f"Question: {question.text}{unit}"]
         if question.options:
             lines += ["Choices:", *(f"({name}) {option}" for name, option in _named(question))]
         return "\n".join(lines).strip()
@@ -109,7 +110,7 @@ def _question(row: PublishedRow) -> Question:
     query = text(row, "query")
     if not query and (answer_type, decimals) not in HINTS:
         raise wrong(row, "answer_type", "text, integer, float with one or two decimals, or list")
-    labels = {"question_type": (kind,), "answer_type": (answer_type,)}
+    labels: dict[str, tuple[str, ...]] = {"question_type": (kind,), "answer_type": (answer_type,)}
     labels |= {name: (str(described[name]),) for name in LABELS if described.get(name) is not None}
     skills = described.get("skills")
     labels["skills"] = tuple(map(str, skills)) if isinstance(skills, list) else ()

@@ -107,9 +107,10 @@ def subject_labels(name: str, row: PublishedRow) -> dict[str, tuple[str, ...]]:
         DatasetError: the id names no subject.
     """
     found = ID.fullmatch(name)
-    if found is None or found["subject"] not in DISCIPLINE_OF:
+    subject = str(found["subject"]) if found else ""
+    if subject not in DISCIPLINE_OF:
         raise wrong(row, "id", "an id such as validation_Accounting_1")
-    labels = {"discipline": (DISCIPLINE_OF[found["subject"]],), "subject": (found["subject"],)}
+    labels: dict[str, tuple[str, ...]] = {"discipline": (DISCIPLINE_OF[subject],), "subject": (subject,)}
     if difficulty := text(row, "topic_difficulty"):
         labels["difficulty"] = (difficulty,)
     if kinds := texts(row, "img_type"):
@@ -170,5 +171,5 @@ def _open_verdict(gold: Sequence[str], response: str) -> RowVerdict:
     return RowVerdict(
         extracted=shown,
         score=float(given is not None),
-        why=f"{len(found)} statements, {'none holds' if given is None else 'one holds'} {' or '.join(map(repr, wanted))}",
+        why=f"{len(found)} statements against {wanted}",
     )

@@ -1,8 +1,8 @@
 """MMMU-Pro (Yue et al., 2024): MMMU's questions that need their image, with up to ten options, or inside a screenshot.
 
-The hub has the configurations "standard (4 options)", "standard (10 options)" and "vision"; the repository's mix_data has
-both lists of options in one row. The paper's MMMU-Pro score is the mean of standard10 and vision, each with the better
-of the prompts cot and direct. Licence of the data: Apache-2.0.
+The hub has the configurations "standard (4 options)", "standard (10 options)" and "vision"; the repository's mix_data
+has both lists of options in one row. The paper's MMMU-Pro score is the mean of standard10 and vision, each with the
+better of the prompts cot and direct. Licence of the data: Apache-2.0.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ FOLDERS = {"standard4": "standard (4 options)", "standard10": "standard (10 opti
 """Setting → the hub's configuration."""
 
 FORMAT = (
-    "The last line of your response should be of the following format: 'Answer: $LETTER' (without quotes) where LETTER is "
-    "one of options."
+    "The last line of your response should be of the following format: 'Answer: $LETTER' (without quotes) where LETTER "
+    "is one of options."
 )
 STEPS = "Think step by step before answering."
 LETTER = "Answer with the option letter from the given choices directly."
