@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def _parquet_rows(path: Path, within: Sequence[str]) -> Iterator[PublishedRow]:
     import pyarrow.parquet as pq
 
     shards = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    chosen = [shard for shard in shards if all(name in str(shard.relative_to(path.parent)) for name in within)]
+    chosen = _named(shards, path, within) or _named(shards, path.parent, within)
     if not chosen:
         raise DatasetError(f"{path} holds no parquet file" + (f" of {', '.join(within)}" if within else ""))
     for shard in chosen:
@@ -125,3 +126,9 @@ def _parquet_rows(path: Path, within: Sequence[str]) -> Iterator[PublishedRow]:
                 for fields in batch.to_pylist():
                     yield PublishedRow(fields=fields, file=shard, row=row)
                     row += 1
+
+
+def _named(shards: Sequence[Path], folder: Path, within: Sequence[str]) -> list[Path]:
+    """The shards whose path below a folder has all names as whole words: `test` is not in `testmini-00000.parquet`."""
+    words = [re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in within]
+    return [shard for shard in shards if all(word.search(str(shard.relative_to(folder))) for word in words)]

@@ -1,7 +1,7 @@
 """MathVerse (Zhang et al., ECCV 2024): 788 problems, each in five versions that move it from the text into the picture.
 
-Officially a language model extracts the answer of a response, and judges whether it agrees with the gold. By rules alone
-there is the repository's quick match, equality with the gold text. The gold texts are as published, garbled ones too.
+Officially a language model extracts the answer of a response, and judges whether it agrees with the gold. By rules
+alone there is the repository's quick match, equality with the gold text. Gold is as published, garbled texts too.
 Licence of the data: MIT.
 """
 
