@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+from benchmark_assets import ASSETS, needs_assets, read_json, read_lines
 from departures import DEPARTURES, RENAMED_GRADE
 
-from assets import ASSETS, needs_assets, read_json, read_lines
 from rethinker.evaluation.benchmark import Question, RowVerdict
 from rethinker.evaluation.benchmarks.mathverse import MathVerse
 from rethinker.evaluation.benchmarks.mathvista import MathVista

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 from rethinker.errors import DatasetError
 from rethinker.evaluation.published import PublishedRow
+
+
+def is_hub(path: Path) -> bool:
+    """Whether questions come as the hub publishes them: one parquet file, or a folder of shards."""
+    return path.is_dir() or path.suffix == ".parquet"
 
 
 def text(row: PublishedRow, column: str, default: str = "") -> str:

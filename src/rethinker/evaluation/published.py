@@ -113,8 +113,8 @@ def _parquet_rows(path: Path, within: Sequence[str]) -> Iterator[PublishedRow]:
     """Rows of all shards; the leaves that hold image bytes are not read."""
     import pyarrow.parquet as pq
 
-    shards = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    chosen = _named(shards, path, within) or _named(shards, path.parent, within)
+    shards = sorted(path.rglob("*.parquet"))
+    chosen = (_named(shards, path, within) or _named(shards, path.parent, within)) if path.is_dir() else [path]
     if not chosen:
         raise DatasetError(f"{path} holds no parquet file" + (f" of {', '.join(within)}" if within else ""))
     for shard in chosen:
@@ -130,5 +130,5 @@ def _parquet_rows(path: Path, within: Sequence[str]) -> Iterator[PublishedRow]:
 
 def _named(shards: Sequence[Path], folder: Path, within: Sequence[str]) -> list[Path]:
     """The shards whose path below a folder has all names as whole words: `test` is not in `testmini-00000.parquet`."""
-    words = [re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in within]
+    words = [re.compile(rf"(?<![^\W_]){re.escape(name)}(?!\w)") for name in within]
     return [shard for shard in shards if all(word.search(str(shard.relative_to(folder))) for word in words)]

@@ -31,9 +31,19 @@ VERSIONS = {
 TEXT_ONLY = "text_only"
 """The ablation without pictures, which the overall score leaves out."""
 
-NEEDS = ("sample_index", "problem_version", "question", "answer", "question_type", "metadata", "query_wo", "query_cot")
 QUERIES = {"wo": "query_wo", "cot": "query_cot"}
 """Style → the column of its prompt."""
+
+NEEDS = (
+    "sample_index",
+    "problem_version",
+    "question",
+    "image",
+    "answer",
+    "question_type",
+    "metadata",
+    *QUERIES.values(),
+)
 
 CHOICE = "multi-choice"
 MOST_OPTIONS = 8
@@ -60,7 +70,7 @@ class MathVerse(JudgedBenchmark):
     def read(self, path: Path) -> list[Question]:
         """Questions of the hub's parquet, or of the repository's JSON."""
         split = "testmini_text_only" if self._setting == TEXT_ONLY else "testmini"
-        rows = published_rows(path, needs=NEEDS, within=(split,) if path.is_dir() else ())
+        rows = published_rows(path, needs=NEEDS, within=(split,))
         questions = [_question(row) for row in rows]
         wanted = VERSIONS.get(self._setting)
         chosen = [each for each in questions if wanted is None or each.labels["version"] == (wanted,)]

@@ -14,7 +14,7 @@ from typing import cast
 from rethinker.errors import DataError
 from rethinker.evaluation import unjudged
 from rethinker.evaluation.benchmark import Question, RowVerdict
-from rethinker.evaluation.columns import number, section, text, texts, wrong
+from rethinker.evaluation.columns import is_hub, number, section, text, texts, wrong
 from rethinker.evaluation.judge import Judge, demonstration
 from rethinker.evaluation.judged import JudgedBenchmark
 from rethinker.evaluation.letters import letters
@@ -60,9 +60,8 @@ class MathVista(JudgedBenchmark):
 
     def read(self, path: Path) -> list[Question]:
         """Questions of the hub's parquet, or of the repository's JSON."""
-        return [
-            _question(row) for row in published_rows(path, needs=NEEDS, within=(self._split,) if path.is_dir() else ())
-        ]
+        needs = (*NEEDS, "decoded_image") if is_hub(path) else NEEDS
+        return [_question(row) for row in published_rows(path, needs=needs, within=(self._split,))]
 
     def prompt(self, question: Question, style: str) -> str:
         """The hub's `query`, which the repository's JSON lacks: a hint, the question, its options."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rethinker.errors import DataError
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
-from rethinker.evaluation.columns import text, texts, wrong
+from rethinker.evaluation.columns import is_hub, text, texts, wrong
 from rethinker.evaluation.image_refs import ImageRef
 from rethinker.evaluation.letters import bracketed, letters, padded, quoted, spaced
 from rethinker.evaluation.open_answers import agrees, normalised, stated
@@ -64,9 +64,8 @@ class MMMU(Benchmark):
 
     def read(self, path: Path) -> list[Question]:
         """Questions of the hub's parquet, of the file of answers, or of a file of outputs with their options."""
-        folder = path.is_dir()
-        needs = HUB if folder or path.suffix == ".parquet" else ("question_type",)
-        return [_question(row) for row in published_rows(path, needs=needs, within=(self._split,) if folder else ())]
+        needs = HUB if is_hub(path) else ("question_type",)
+        return [_question(row) for row in published_rows(path, needs=needs, within=(self._split,))]
 
     def prompt(self, question: Question, style: str) -> str:
         """The official template; its empty lines in YAML are single line breaks once read."""

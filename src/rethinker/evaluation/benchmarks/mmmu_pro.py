@@ -12,7 +12,7 @@ from pathlib import Path
 from rethinker.errors import ConfigError
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
 from rethinker.evaluation.benchmarks.mmmu import CHOICE, marked_images, subject_labels
-from rethinker.evaluation.columns import text, texts
+from rethinker.evaluation.columns import is_hub, text, texts
 from rethinker.evaluation.letters import bracketed, letters, padded, quoted, spaced
 from rethinker.evaluation.published import PublishedRow, published_rows
 
@@ -48,11 +48,10 @@ class MMMUPro(Benchmark):
 
     def read(self, path: Path) -> list[Question]:
         """Questions of the hub's parquet, of mix_data, or of a published file of outputs."""
-        folder = path.is_dir()
         needs = ["id", "options", "answer"]
-        if folder or path.suffix == ".parquet":
+        if is_hub(path):
             needs += ["image"] if self._setting == "vision" else ["question", "image_1"]
-        rows = published_rows(path, needs=needs, within=(FOLDERS[self._setting],) if folder else ())
+        rows = published_rows(path, needs=needs, within=(FOLDERS[self._setting],))
         return [self._question(row) for row in rows]
 
     def prompt(self, question: Question, style: str) -> str:
