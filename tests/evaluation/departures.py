@@ -2,8 +2,8 @@
 
 INTEGERS = "published when integers were read by int(x), which refuses '2.0'; now they are read by int(float(x))"
 OTHER_OPTIONS = (
-    "mix_data has nine options and the answer C, the hub one option that is a list and the answer B: the verdict is by the "
-    "hub's row"
+    "mix_data has nine options and the answer C, the hub one option that is a list and the answer B: the verdict is by "
+    "the hub's row"
 )
 
 DEPARTURES: dict[str, dict[str, str]] = {

@@ -36,4 +36,11 @@ def nearest(text: str, options: Sequence[str]) -> str:
 
 def _places(sign: str, text: str) -> int:
     """Bit i is set where `text[i]` is the sign."""
-    return int("".join("01"[other == sign] for other in reversed(text)), 2)
+    return int(text[::-1].translate(_Zeros({ord(sign): "1"})), 2)
+
+
+class _Zeros(dict[int, str]):
+    """Every sign but those given is a zero."""
+
+    def __missing__(self, sign: int) -> str:
+        return self.setdefault(sign, "0")

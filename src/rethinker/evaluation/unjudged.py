@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from rethinker.evaluation.letters import letters
 from rethinker.rewards.extract import final_answer, plain
 
+LONGEST = 1000
+"""Characters; a longer answer is none."""
+
 STATED = re.compile(r"\b(?:answer|option|choice)(?: letter)?(?: is|:)[ :]*(.*)", re.IGNORECASE)
 LEADING = re.compile(r"\W*([A-Z])(?![a-zA-Z0-9])")
 """A letter at the start of what is known to be an answer."""
@@ -47,11 +50,12 @@ def listed(response: str) -> str | None:
 def marked(response: str) -> str | None:
     """What the response marks as its answer, or says that it is; else the whole of it when it is one line."""
     whole = [response.strip()] if "\n" not in response.strip() else []
-    return next((text for text in (*_places(response), *whole) if text), None)
+    return next((text for text in (*_places(response), *whole) if 0 < len(text) <= LONGEST), None)
 
 
 def _last(pattern: re.Pattern[str], response: str) -> str | None:
-    return next((found[-1] for text in (*_places(response), response) if (found := pattern.findall(text))), None)
+    named = (found[-1] for text in (*_places(response), response) if (found := pattern.findall(text)))
+    return next((answer for answer in named if len(answer) <= LONGEST), None)
 
 
 def _places(response: str) -> Iterator[str]:
