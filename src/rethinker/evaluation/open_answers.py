@@ -25,7 +25,8 @@ Stated = str | float
 def stated(response: str) -> list[Stated]:
     """Everything a response states: its key phrases and the numbers in them."""
     phrases = list(_phrases(response))
-    return [meant for text in [*phrases, *_numbers(phrases)] for meant in normalised(text)]
+    texts = dict.fromkeys([*phrases, *_numbers(phrases)])
+    return [meant for text in texts for meant in normalised(text)]
 
 
 def normalised(text: str) -> list[Stated]:
