@@ -6,8 +6,25 @@ from collections.abc import Callable
 
 from rethinker.errors import ConfigError
 from rethinker.evaluation.benchmark import Benchmark
+from rethinker.evaluation.benchmarks.emma import Emma
+from rethinker.evaluation.benchmarks.mathvision import MathVision
 
-BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {}
+
+def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str], Benchmark]:
+    """What makes a benchmark that has no settings, and says so."""
+
+    def made(setting: str) -> Benchmark:
+        if setting:
+            raise ConfigError(f"{name} has no settings; leave out --setting {setting}")
+        return make()
+
+    return made
+
+
+BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {
+    "mathvision": without_settings("mathvision", MathVision),
+    "emma": without_settings("emma", Emma),
+}
 """Name → what makes the benchmark in a setting; most know none but the empty one."""
 
 
@@ -20,14 +37,3 @@ def benchmark(name: str, setting: str = "") -> Benchmark:
     if name not in BENCHMARKS:
         raise ConfigError(f"there is no benchmark {name!r}; choose one of {', '.join(BENCHMARKS)}")
     return BENCHMARKS[name](setting)
-
-
-def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str], Benchmark]:
-    """What makes a benchmark that has no settings, and says so."""
-
-    def made(setting: str) -> Benchmark:
-        if setting:
-            raise ConfigError(f"{name} has no settings; leave out --setting {setting}")
-        return make()
-
-    return made
