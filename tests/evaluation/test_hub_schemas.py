@@ -9,6 +9,7 @@ from hub_folders import OPTIONS, SIDE, SUBJECTS, VERSIONS, write_hub_folders
 
 from rethinker.errors import ConfigError, DataError, DatasetError
 from rethinker.evaluation.benchmark import Benchmark
+from rethinker.evaluation.benchmarks.catalogue import benchmark
 from rethinker.evaluation.benchmarks.mathverse import MathVerse
 from rethinker.evaluation.benchmarks.mathvista import MathVista
 from rethinker.evaluation.benchmarks.mmmu import MMMU
@@ -34,7 +35,7 @@ def test_all_seven_are_written(folders: dict[str, Path]):
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "questions", "pictures"),
+    ("source", "questions", "pictures"),
     [
         (MathVista("testmini"), 4, 4),
         (MathVista("test"), 4, 4),
@@ -50,15 +51,15 @@ def test_all_seven_are_written(folders: dict[str, Path]):
     ],
 )
 def test_a_split_has_its_questions_and_their_pictures(
-    benchmark: Benchmark, questions: int, pictures: int, folders: dict[str, Path]
+    source: Benchmark, questions: int, pictures: int, folders: dict[str, Path]
 ):
-    read = benchmark.read(folders[benchmark.name])
+    read = source.read(folders[source.name])
     assert len(read) == len({question.id for question in read}) == questions
     decoded = [ref.decode() for question in read for ref in question.images]
     assert [image.pixels.shape for image in decoded] == [(SIDE, SIDE, 3)] * pictures
     for question in read:
-        for style in benchmark.styles:
-            assert benchmark.prompt(question, style)
+        for style in source.styles:
+            assert source.prompt(question, style)
 
 
 def test_options_that_are_stored_as_a_text_are_a_list(folders: dict[str, Path]):
@@ -127,7 +128,7 @@ def test_mathvistas_query_is_the_prompt(folders: dict[str, Path]):
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "shard", "column"),
+    ("source", "shard", "column"),
     [
         (MathVista(), "data/testmini-00000-of-00001-0a1b2c3d4e5f6071.parquet", "answer_type"),
         (MathVista(), "data/testmini-00000-of-00001-0a1b2c3d4e5f6071.parquet", "decoded_image"),
@@ -140,11 +141,11 @@ def test_mathvistas_query_is_the_prompt(folders: dict[str, Path]):
     ],
 )
 def test_a_missing_column_is_named(
-    benchmark: Benchmark, shard: str, column: str, folders: dict[str, Path], tmp_path: Path
+    source: Benchmark, shard: str, column: str, folders: dict[str, Path], tmp_path: Path
 ):
-    file = lacking(column, folders[benchmark.name] / shard, tmp_path / "less.parquet")
+    file = lacking(column, folders[source.name] / shard, tmp_path / "less.parquet")
     with pytest.raises(DatasetError, match=rf"less\.parquet.* lacks the column {column}\b"):
-        benchmark.read(file)
+        source.read(file)
 
 
 def test_another_benchmarks_folder_is_refused(folders: dict[str, Path]):
@@ -166,11 +167,11 @@ def test_a_column_of_another_type_is_named(tmp_path: Path):
         MMMU().read(file)
 
 
-@pytest.mark.parametrize("benchmark", [MathVista("test"), MMMU("test")])
-def test_a_withheld_answer_is_never_scored(benchmark: Benchmark, folders: dict[str, Path]):
-    (question, *_) = benchmark.read(folders[benchmark.name])
+@pytest.mark.parametrize("source", [MathVista("test"), MMMU("test")])
+def test_a_withheld_answer_is_never_scored(source: Benchmark, folders: dict[str, Path]):
+    (question, *_) = source.read(folders[source.name])
     with pytest.raises(DataError, match="withheld"):
-        benchmark.verdict(question, "A", extracted=True)
+        source.verdict(question, "A", extracted=True)
 
 
 def test_an_unknown_setting_is_refused():
@@ -184,3 +185,12 @@ def test_the_pictures_of_subjects_do_not_mix(folders: dict[str, Path]):
     assert {q.labels["subject"][0] for q in MMMU().read(folders["mmmu"])} == set(SUBJECTS)
     (first, *_) = MMMUPro("standard10").read(folders["mmmu_pro"])
     assert [ref.column for ref in first.images] == ["image_1", "image_2"]
+
+
+@pytest.mark.parametrize("name", ["mathvista", "mathverse", "mmmu", "mmmu_pro"])
+def test_a_benchmark_is_found_by_its_name(name: str, folders: dict[str, Path]):
+    made = benchmark(name)
+    assert made.name == name
+    assert made.read(folders[name])
+    with pytest.raises(ConfigError, match=f"{name} has no setting 'strange'"):
+        benchmark(name, "strange")

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from rethinker.errors import ConfigError
 from rethinker.evaluation.benchmark import Benchmark
 from rethinker.evaluation.benchmarks.emma import Emma
+from rethinker.evaluation.benchmarks.mathverse import MathVerse
 from rethinker.evaluation.benchmarks.mathvision import MathVision
+from rethinker.evaluation.benchmarks.mathvista import MathVista
+from rethinker.evaluation.benchmarks.mmmu import MMMU
+from rethinker.evaluation.benchmarks.mmmu_pro import MMMUPro
 
 
 def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str], Benchmark]:
@@ -24,6 +28,10 @@ def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str]
 BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {
     "mathvision": without_settings("mathvision", MathVision),
     "emma": without_settings("emma", Emma),
+    "mathvista": MathVista,
+    "mathverse": MathVerse,
+    "mmmu": MMMU,
+    "mmmu_pro": MMMUPro,
 }
 """Name → what makes the benchmark in a setting; most know none but the empty one."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rethinker.errors import ConfigError, DatasetError
+from rethinker.errors import DatasetError
 from rethinker.evaluation import unjudged
 from rethinker.evaluation.benchmark import Question, RowVerdict
+from rethinker.evaluation.benchmarks.settings import chosen
 from rethinker.evaluation.columns import section, text
 from rethinker.evaluation.judge import Judge, demonstration
 from rethinker.evaluation.judged import JudgedBenchmark
@@ -26,7 +27,10 @@ VERSIONS = {
     "vision_dominant": "Vision Dominant",
     "vision_only": "Vision Only",
 }
-"""Setting → version of the problems; without a setting all five count."""
+"""Setting → version of the problems."""
+
+ALL = "all"
+"""The five versions, each problem five times: the overall score."""
 
 TEXT_ONLY = "text_only"
 """The ablation without pictures, which the overall score leaves out."""
@@ -61,11 +65,7 @@ class MathVerse(JudgedBenchmark):
     styles = ("cot", "wo")
 
     def __init__(self, setting: str = "") -> None:
-        if setting not in ("", TEXT_ONLY, *VERSIONS):
-            raise ConfigError(
-                f"mathverse has no setting {setting!r}; choose one of {', '.join((*VERSIONS, TEXT_ONLY))}"
-            )
-        self._setting = setting
+        self._setting = chosen("mathverse", setting, (ALL, *VERSIONS, TEXT_ONLY))
 
     def read(self, path: Path) -> list[Question]:
         """Questions of the hub's parquet, or of the repository's JSON."""
@@ -73,10 +73,10 @@ class MathVerse(JudgedBenchmark):
         rows = published_rows(path, needs=NEEDS, within=(split,))
         questions = [_question(row) for row in rows]
         wanted = VERSIONS.get(self._setting)
-        chosen = [each for each in questions if wanted is None or each.labels["version"] == (wanted,)]
-        if not chosen:
+        kept = [each for each in questions if wanted is None or each.labels["version"] == (wanted,)]
+        if not kept:
             raise DatasetError(f"{path} holds no question of the version {wanted}")
-        return chosen
+        return kept
 
     def prompt(self, question: Question, style: str) -> str:
         """The published query, with reasoning (cot) or without (wo)."""

@@ -14,12 +14,15 @@ from typing import cast
 from rethinker.errors import DataError
 from rethinker.evaluation import unjudged
 from rethinker.evaluation.benchmark import Question, RowVerdict
+from rethinker.evaluation.benchmarks.settings import chosen
 from rethinker.evaluation.columns import is_hub, number, section, text, texts, wrong
 from rethinker.evaluation.judge import Judge, demonstration
 from rethinker.evaluation.judged import JudgedBenchmark
 from rethinker.evaluation.letters import letters
 from rethinker.evaluation.levenshtein import nearest
 from rethinker.evaluation.published import PublishedRow, published_rows
+
+SPLITS = ("testmini", "test")
 
 NEEDS = ("pid", "question", "choices", "unit", "precision", "answer", "question_type", "answer_type", "metadata")
 LABELS = ("language", "source", "category", "task", "context", "grade")
@@ -50,13 +53,13 @@ JUDGE_TOKENS = 1024
 
 
 class MathVista(JudgedBenchmark):
-    """MathVista's testmini or test split; the answers of the latter are withheld."""
+    """MathVista's testmini or test split, which is the setting; the answers of the latter are withheld."""
 
     name = "mathvista"
     styles = ("official",)
 
-    def __init__(self, split: str = "testmini") -> None:
-        self._split = split
+    def __init__(self, setting: str = "") -> None:
+        self._split = chosen("mathvista", setting, SPLITS)
 
     def read(self, path: Path) -> list[Question]:
         """Questions of the hub's parquet, or of the repository's JSON."""

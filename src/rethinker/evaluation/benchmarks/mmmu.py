@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rethinker.errors import DataError
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
+from rethinker.evaluation.benchmarks.settings import chosen
 from rethinker.evaluation.columns import is_hub, text, texts, wrong
 from rethinker.evaluation.image_refs import ImageRef
 from rethinker.evaluation.letters import bracketed, letters, padded, quoted, spaced
@@ -54,13 +55,13 @@ QUOTED = re.compile(r"\(?([A-I])\)\s")
 
 
 class MMMU(Benchmark):
-    """MMMU of one split."""
+    """MMMU of one split, which is the setting; validation unless another is named."""
 
     name = "mmmu"
     styles = ("direct",)
 
-    def __init__(self, split: str = "validation") -> None:
-        self._split = split
+    def __init__(self, setting: str = "") -> None:
+        self._split = chosen("mmmu", setting, SPLITS)
 
     def read(self, path: Path) -> list[Question]:
         """Questions of the hub's parquet, of the file of answers, or of a file of outputs with their options."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rethinker.errors import ConfigError
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
 from rethinker.evaluation.benchmarks.mmmu import CHOICE, marked_images, subject_labels
+from rethinker.evaluation.benchmarks.settings import chosen
 from rethinker.evaluation.columns import is_hub, text, texts
 from rethinker.evaluation.letters import bracketed, letters, padded, quoted, spaced
 from rethinker.evaluation.published import PublishedRow, published_rows
 
-FOLDERS = {"standard4": "standard (4 options)", "standard10": "standard (10 options)", "vision": "vision"}
+FOLDERS = {"standard10": "standard (10 options)", "standard4": "standard (4 options)", "vision": "vision"}
 """Setting → the hub's configuration."""
 
 FORMAT = (
@@ -36,15 +36,13 @@ INSTRUCTIONS = {
 
 
 class MMMUPro(Benchmark):
-    """MMMU-Pro in one of its settings."""
+    """MMMU-Pro in one of its settings; standard10 unless another is named."""
 
     name = "mmmu_pro"
     styles = ("cot", "direct")
 
-    def __init__(self, setting: str = "standard10") -> None:
-        if setting not in FOLDERS:
-            raise ConfigError(f"mmmu_pro has no setting {setting!r}; choose one of {', '.join(FOLDERS)}")
-        self._setting = setting
+    def __init__(self, setting: str = "") -> None:
+        self._setting = chosen("mmmu_pro", setting, tuple(FOLDERS))
 
     def read(self, path: Path) -> list[Question]:
         """Questions of the hub's parquet, of mix_data, or of a published file of outputs."""
