@@ -59,6 +59,10 @@ class CheckpointError(RethinkerError):
     """A checkpoint is missing, damaged, of another configuration, or could not be written."""
 
 
+class JudgeError(RethinkerError):
+    """A judge gave no usable answer to one question; its row has no verdict, and is counted."""
+
+
 class Interrupted(RethinkerError):  # noqa: N818 (a stop asked for, not a failure)
     """A signal asked the run to stop; the step was finished and saved.
 

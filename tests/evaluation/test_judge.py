@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from stub_judge import Reply, Stub, said, stub_judge
 
-from rethinker.errors import ConfigError
+from rethinker.errors import ConfigError, JudgeError
 from rethinker.evaluation.chat import ChatEndpoint
-from rethinker.evaluation.judge import Judge, JudgeCounts, JudgeError
+from rethinker.evaluation.judge import KEY_VARIABLE, Judge, JudgeCounts, open_judge
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +142,10 @@ def test_waits_double():
     assert waits == [0.5, 1.0, 2.0]
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host/v1", "file:///etc/passwd", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8000", "ftp://host/v1", "file:///etc/passwd", "http://", "http://[", "http://h:x", "http://a:b@h"],
+)
 def test_an_address_that_is_none_is_refused(url: str):
     with pytest.raises(ConfigError, match="no http or https address"):
         ChatEndpoint(url)
@@ -150,3 +153,22 @@ def test_an_address_that_is_none_is_refused(url: str):
 
 def test_the_address_may_be_the_whole_one():
     assert ChatEndpoint("http://host/v1/chat/completions").url == ChatEndpoint("http://host/v1/").url
+
+
+def test_the_key_is_the_environments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with stub_judge(said("1")) as stub:
+        monkeypatch.setenv(KEY_VARIABLE, "secret")
+        assert open_judge(stub.url, "m", cache=tmp_path / "kept").ask("a", one_or_zero, max_tokens=8) == "1"
+        monkeypatch.delenv(KEY_VARIABLE)
+        assert open_judge(stub.url, "m", cache=None).ask("a", one_or_zero, max_tokens=8) == "1"
+    assert [headers.get("Authorization") for headers in stub.headers] == ["Bearer secret", None]
+    monkeypatch.setenv(KEY_VARIABLE, "sec\nret")
+    with pytest.raises(ConfigError, match="line break") as caught:
+        open_judge(stub.url, "m", cache=None)
+    assert "sec" not in str(caught.value)
+
+
+def test_a_cache_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cache .*file cannot be made"):
+        open_judge("http://127.0.0.1:9/v1", "m", cache=tmp_path / "file")

@@ -6,11 +6,12 @@ import pytest
 from hub_folders import write_hub_folders
 from stub_judge import Reply, Stub, said, stub_judge
 
+from rethinker.errors import JudgeError
 from rethinker.evaluation.benchmark import Question, RowVerdict
 from rethinker.evaluation.benchmarks.mathverse import MathVerse
 from rethinker.evaluation.benchmarks.mathvista import MathVista
 from rethinker.evaluation.chat import ChatEndpoint
-from rethinker.evaluation.judge import PROMPTS, Judge, JudgeCounts, JudgeError
+from rethinker.evaluation.judge import PROMPTS, Judge, JudgeCounts
 from rethinker.evaluation.judged import judge_all
 
 
@@ -108,6 +109,16 @@ def test_a_judge_that_is_down_leaves_rows_without_a_verdict(verse: list[Question
         pass
     verdicts = list(judge_all(MathVerse(), [(verse[0], "A")] * 20, judge(stub), extracted=False))
     assert all(isinstance(verdict, JudgeError) for verdict in verdicts)
+
+
+def test_who_stops_early_asks_no_more(verse: list[Question]):
+    with stub_judge(said("1")) as stub:
+        verdicts = judge_all(
+            MathVerse(), [(verse[0], f"{n}") for n in range(500)], judge(stub), extracted=True, threads=2
+        )
+        next(verdicts)
+        verdicts.close()
+        assert len(stub.asked) < 500
 
 
 def test_scores_by_rules_alone_say_so():

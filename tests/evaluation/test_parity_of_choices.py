@@ -73,6 +73,15 @@ def test_mathvista_row_for_row_and_cell_for_cell(name: str, mathvista: list[Ques
     )
 
 
+@pytest.mark.parametrize(("name", "rows"), [("random_guess", 475), ("gpt4", 9), ("bard", 0)])
+def test_mathvista_quick_extractions_are_the_published_ones(name: str, rows: int, mathvista: list[Question]):
+    given = read_json(f"mathvista/open/{name}.json.gz")
+    quick = {q.id: MathVista().verdict(q, given[q.id]["response"], extracted=False) for q in mathvista}
+    decided = {k: verdict for k, verdict in quick.items() if verdict.why.startswith("the official quick path")}
+    assert len(decided) == rows
+    assert [k for k, verdict in decided.items() if verdict.extracted != given[k]["extraction"]] == []
+
+
 @pytest.mark.parametrize("name", [name for name in MATHVISTA if f"mathvista/{name}" not in DEPARTURES])
 def test_mathvista_published_cells(name: str, mathvista: list[Question]):
     """Those of the labels that the file had when it was published: skills were corrected later, a grade renamed."""

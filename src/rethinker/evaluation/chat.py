@@ -48,11 +48,12 @@ class ChatEndpoint:
             timeout_s: Seconds for a whole answer.
 
         Raises:
-            ConfigError: this is no http or https address.
+            ConfigError: this is no http or https address, or the key cannot be sent.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(url):
             raise ConfigError(f"--judge {url!r} is no http or https address; give one such as http://127.0.0.1:8000/v1")
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError("the judge's key has signs that no header may have, such as a line break; write it anew")
         base = url.rstrip("/")
         self.url = base if base.endswith(PATH) else base + PATH
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
@@ -103,6 +104,17 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: object) -> None:
         """Refuse it; the status is reported."""
+
+
+def _is_address(url: str) -> bool:
+    """Whether this is one of http or https; a password in it would end up in messages."""
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
+    except ValueError:
+        return False
 
 
 def _content(body: bytes) -> str:

@@ -16,19 +16,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rethinker.errors import ConfigError, RethinkerError
+from rethinker.errors import ConfigError, JudgeError
 from rethinker.evaluation.chat import ChatEndpoint, Refused, Unavailable
 
 PROMPTS = Path(__file__).parent.parent / "assets" / "judge_prompts"
+
+KEY_VARIABLE = "RETHINKER_JUDGE_KEY"
+"""Environment variable of the key; an endpoint of one's own needs none."""
 
 GIVE_UP = 3
 """Questions in a row that end without any answer, after which the judge is taken to be down and asked no more."""
 
 SHOWN = 80
-
-
-class JudgeError(RethinkerError):
-    """The judge gave no usable answer to one request; its row has no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +159,15 @@ class Judge:
             return None
         request = json.dumps([self._endpoint.url, body], sort_keys=True)
         return self._cache / f"{hashlib.sha256(request.encode()).hexdigest()}.json"
+
+
+def open_judge(url: str, model: str, *, cache: Path | None, timeout_s: float = 60.0) -> Judge:
+    """The judge that a user names, with the key of the environment.
+
+    Raises:
+        ConfigError: the address is none, the key cannot be sent, or the cache cannot be made.
+    """
+    return Judge(ChatEndpoint(url, key=os.environ.get(KEY_VARIABLE, ""), timeout_s=timeout_s), model, cache=cache)
 
 
 def demonstration(name: str) -> str:

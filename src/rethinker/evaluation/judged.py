@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from rethinker.errors import JudgeError
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
-from rethinker.evaluation.judge import Judge, JudgeError
+from rethinker.evaluation.judge import Judge
 
 
 class JudgedBenchmark(Benchmark):
@@ -36,7 +37,7 @@ def judge_all(
     extracted: bool,
     threads: int = 8,
     advance: Callable[[], object] = lambda: None,
-) -> Iterator[RowVerdict | JudgeError]:
+) -> Generator[RowVerdict | JudgeError, None, None]:
     """Every row's verdict in order, or why the judge gave none; several rows are asked at a time.
 
     Args:
@@ -50,7 +51,10 @@ def judge_all(
         except JudgeError as error:
             return error
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="judge") as pool:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="judge")
+    try:
         for verdict in pool.map(scored, rows):
             advance()
             yield verdict
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever stops waits for the questions under way alone
