@@ -18,6 +18,7 @@ LONGEST_ANSWER = 2000
 """Characters; a longer answer is compared as text alone."""
 
 _BOX = "\\boxed{"
+_BRACES = re.compile(r"\\boxed\{|[{}]")
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _FLAG = "Answer:"
 _NOISE = (("dfrac", "frac"), ("\\text", ""), ("minutes", ""), ("cm", ""), ("\\varnothing", "\\emptyset"))
@@ -84,7 +85,7 @@ def golds_of(question: Question) -> tuple[str, ...]:
         case gold:
             golds = (str(gold),)
     letters = {text: chr(ord("A") + place) for place, text in reversed(list(enumerate(question.options)))}
-    is_letter = {letter for letter in letters.values()}
+    is_letter = set(letters.values())
     return tuple(gold if gold in is_letter else letters.get(gold, gold) for gold in golds)
 
 
@@ -110,13 +111,14 @@ def _normal(answer: str) -> str:
 
 
 def _last_box(text: str) -> str | None:
-    """What the last closed box holds."""
-    start = text.rfind(_BOX)
-    while start >= 0:
-        depth = 0
-        for end in range(start + len(_BOX) - 1, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if depth == 0:
-                return text[start + len(_BOX) : end]
-        start = text.rfind(_BOX, 0, start)
-    return None
+    """What the last closed box holds, in one pass over the text."""
+    open_braces: list[tuple[int, bool]] = []
+    last = (-1, -1)
+    for mark in _BRACES.finditer(text):
+        if mark.group() != "}":
+            open_braces.append((mark.end(), mark.group() == _BOX))
+        elif open_braces:
+            start, is_box = open_braces.pop()
+            if is_box and start > last[0]:
+                last = start, mark.start()
+    return text[slice(*last)] if last[0] >= 0 else None
