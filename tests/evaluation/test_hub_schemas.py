@@ -1,5 +1,6 @@
 """MathVista, MMMU, MMMU-Pro and MathVerse as the hub publishes them: every configuration, split and picture."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hub_folders import OPTIONS, SIDE, SUBJECTS, VERSIONS, write_hub_folders
 
+from rethinker.data.marks import place_images
 from rethinker.errors import ConfigError, DataError, DatasetError
 from rethinker.evaluation.benchmark import Benchmark
 from rethinker.evaluation.benchmarks.catalogue import benchmark
@@ -14,6 +16,7 @@ from rethinker.evaluation.benchmarks.mathverse import MathVerse
 from rethinker.evaluation.benchmarks.mathvista import MathVista
 from rethinker.evaluation.benchmarks.mmmu import MMMU
 from rethinker.evaluation.benchmarks.mmmu_pro import MMMUPro
+from rethinker.types import IMAGE_MARK
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,29 @@ def test_a_split_has_its_questions_and_their_pictures(
     for question in read:
         for style in source.styles:
             assert source.prompt(question, style)
+
+
+@pytest.mark.parametrize("source", [MathVista(), MMMU(), MMMUPro("standard10"), MMMUPro("vision"), MathVerse()])
+def test_every_picture_has_its_mark(source: Benchmark, folders: dict[str, Path]):
+    for question in source.read(folders[source.name]):
+        asked, placed = place_images(source.prompt(question, source.styles[0]), question.images, column="question")
+        assert asked.count(IMAGE_MARK) == len(placed) == len(question.images) > 0
+        assert set(placed) == set(question.images)
+
+
+def test_marks_are_in_the_order_in_which_options_name_them(tmp_path: Path):
+    file = tmp_path / "rows.json"
+    fields = {"id": "test_Art_1", "question": "Which follows <image 1>?", "answer": "A"}
+    fields["options"] = "['<image 3>', '<image 2>']"
+    for number in (1, 2, 3, 4):
+        (tmp_path / f"{number}.png").touch()
+        fields[f"image_{number}"] = f"{number}.png"
+    file.write_text(json.dumps([fields]))
+    (question,) = MMMUPro("standard4").read(file)
+    assert [ref.file.name for ref in question.images] == ["1.png", "2.png", "3.png"]
+    asked, placed = place_images(MMMUPro("standard4").prompt(question, "direct"), question.images, column="question")
+    assert asked.startswith("Which follows <image>?\nA. <image>\nB. <image>\n")
+    assert [ref.file.name for ref in placed] == ["1.png", "3.png", "2.png"]
 
 
 def test_options_that_are_stored_as_a_text_are_a_list(folders: dict[str, Path]):

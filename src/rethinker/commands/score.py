@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -14,10 +15,12 @@ from rich.text import Text
 from rethinker.commands.data_files import check_writable, empty_table, threads, write_json, written
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.tables import json_bytes
-from rethinker.errors import DatasetError
+from rethinker.errors import DatasetError, JudgeError
 from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
-from rethinker.evaluation.predictions import Predictions, read_predictions
+from rethinker.evaluation.judge import Judge
+from rethinker.evaluation.judged import judged_rows, scoring_of
+from rethinker.evaluation.predictions import Fault, Faulty, Predictions, read_predictions
 from rethinker.evaluation.score_report import report, verdict_line
 from rethinker.evaluation.scoring import Cell, Score, score_rows, summed_up
 from rethinker.evaluation.verdicts import RowOutcome, Scored
@@ -39,6 +42,7 @@ def score(
     verdicts_to: Path | None,
     allow_partial: bool,
     workers: int | None,
+    judge: Judge | None = None,
 ) -> int:
     """Score a file of predictions, print the table and write the results; return the exit status.
 
@@ -51,17 +55,43 @@ def score(
     questions = benchmark.read(problems)
     read = read_predictions(predictions, questions)
     with RowProgress("scoring", len(read.responses)) as progress:
-        rows = score_rows(rule, questions, read.responses, workers=threads(workers), advance=progress.advance)
+        rows = _scored(rule, questions, read, judge, workers=threads(workers), advance=progress.advance)
     found = summed_up(benchmark, rows)
-    show(rule, found, read, questions=len(questions))
+    show(rule, found, read, questions=len(questions), judge=judge)
     if json_to is not None:
-        write_json(json_to, report(rule, found, read, questions=len(questions)))
+        write_json(json_to, report(rule, found, read, questions=len(questions), judge=judge))
     if verdicts_to is not None:
         write_verdicts(verdicts_to, rows)
     return 0 if rows and (read.whole or allow_partial) else INCOMPLETE
 
 
-def explain(rule: Rule, predictions: Path, problems: Path, id: str) -> int:  # noqa: A002 (the option's own name)
+def _scored(
+    rule: Rule,
+    questions: Sequence[Question],
+    read: Predictions,
+    judge: Judge | None,
+    *,
+    workers: int,
+    advance: Callable[[], object] = lambda: None,
+) -> list[tuple[Question, Scored]]:
+    """Score what has a response, by the judge where there is one; rows that it leaves unscored are added to the faults.
+
+    Raises:
+        DatasetError: the authors withhold the answers.
+    """
+    withheld = [question.id for question in questions if question.answer is None and question.id in read.responses]
+    if withheld:
+        raise DatasetError(f"the authors withhold the answers of {len(withheld):,} questions, such as {withheld[0]}")
+    if judge is None:
+        return score_rows(rule, questions, read.responses, workers=workers, advance=advance)
+    rows, failed = judged_rows(
+        rule.benchmark(), questions, read.responses, judge, extracted=rule.extracted, advance=advance
+    )
+    read.faults[Fault.UNJUDGED] += [Faulty(line=None, what=f"id {each.id!r}: {error}") for each, error in failed]
+    return rows
+
+
+def explain(rule: Rule, predictions: Path, problems: Path, id: str, judge: Judge | None = None) -> int:  # noqa: A002
     """Say of one prediction what was found in it and which part of the rule decided.
 
     Raises:
@@ -71,10 +101,14 @@ def explain(rule: Rule, predictions: Path, problems: Path, id: str) -> int:  # n
     questions = [question for question in benchmark.read(problems) if question.id == id]
     if not questions:
         raise DatasetError(f"{problems} has no question {id!r}")
-    responses = read_predictions(predictions, questions).responses
+    read = read_predictions(predictions, questions)
+    responses = read.responses
     if not responses:
         raise DatasetError(f"{predictions} has no prediction for {id!r}")
-    [(question, scored)] = score_rows(rule, questions, responses, workers=1)
+    rows = _scored(rule, questions, read, judge, workers=1)
+    if not rows:
+        raise JudgeError(read.faults[Fault.UNJUDGED][0].what)
+    [(question, scored)] = rows
     verdict = scored.verdict
     table = empty_table("", "")
     table.show_header = False
@@ -93,11 +127,11 @@ def explain(rule: Rule, predictions: Path, problems: Path, id: str) -> int:  # n
     return 0
 
 
-def show(rule: Rule, found: Score, read: Predictions, *, questions: int) -> None:
+def show(rule: Rule, found: Score, read: Predictions, *, questions: int, judge: Judge | None = None) -> None:
     """Print accuracy, breakdowns, and what was not scored."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     setting = f" {rule.setting}" if rule.setting else ""
-    scoring = "" if rule.protocol == "boxed" else f", {rule.benchmark().scoring_name}"
+    scoring = "" if rule.protocol == "boxed" else f", {scoring_of(rule.benchmark(), judge, extracted=rule.extracted)}"
     title = f"[bold]{escape(rule.name + setting)}[/bold]  {rule.protocol} protocol{scoring}"
     console.print(title, highlight=False)
     if found.overall is None:
@@ -117,6 +151,9 @@ def show(rule: Rule, found: Score, read: Predictions, *, questions: int) -> None
             console.print(f"[yellow]{fault}[/yellow]  {_where(row.line)}{escape(row.what)}", highlight=False)
         if len(rows) > SHOWN_FAULTS:
             console.print(f"[yellow]{fault}[/yellow]  {len(rows) - SHOWN_FAULTS:,} more", highlight=False)
+    if judge is not None:
+        counts = "  ".join(f"{name} {count:,}" for name, count in asdict(judge.counts).items())
+        console.print(f"judge {escape(judge.model)} at {escape(judge.url)}: {counts}", highlight=False)
     if len(read.responses) < questions:
         console.print(f"[yellow]{len(read.responses):,} of {questions:,} questions scored[/yellow]", highlight=False)
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rethinker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rethinker.evaluation.judge import Judge
 
 
 def add_score_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,6 +40,19 @@ def add_score_command(commands: argparse._SubParsersAction[argparse.ArgumentPars
     score.add_argument(
         "--extracted", action="store_true", help="responses are answers already: compare them as they are"
     )
+    score.add_argument(
+        "--judge",
+        metavar="URL",
+        help="OpenAI-compatible endpoint of the language model that a protocol asks (mathvista, mathverse); its key is "
+        "taken from RETHINKER_JUDGE_KEY",
+    )
+    score.add_argument("--judge-model", metavar="NAME", help="the judge's model")
+    score.add_argument(
+        "--judge-cache",
+        type=Path,
+        metavar="DIR",
+        help="where its answers are kept (default: judge/ beside the predictions)",
+    )
     score.add_argument("--json", type=Path, metavar="OUT", help="write accuracy, counts and every breakdown")
     score.add_argument(
         "--verdicts", type=Path, metavar="JSONL", help="write every row's verdict, in the problems' order"
@@ -51,8 +70,9 @@ def _score(parsed: argparse.Namespace) -> int:
     from rethinker.evaluation.benchmarks.catalogue import Rule
 
     rule = Rule(name=parsed.benchmark, setting=parsed.setting, protocol=parsed.protocol, extracted=parsed.extracted)
+    judge = _judge(parsed)
     if parsed.explain is not None:
-        return explain(rule, parsed.predictions, parsed.problems, parsed.explain)
+        return explain(rule, parsed.predictions, parsed.problems, parsed.explain, judge)
     return score(
         rule,
         parsed.predictions,
@@ -61,4 +81,21 @@ def _score(parsed: argparse.Namespace) -> int:
         verdicts_to=parsed.verdicts,
         allow_partial=parsed.allow_partial,
         workers=parsed.workers,
+        judge=judge,
     )
+
+
+def _judge(parsed: argparse.Namespace) -> Judge | None:
+    """The judge that is named.
+
+    Raises:
+        ConfigError: it lacks its model or its address, or cannot be asked.
+    """
+    from rethinker.evaluation.judge import open_judge
+
+    if (parsed.judge is None) != (parsed.judge_model is None):
+        raise ConfigError("--judge URL and --judge-model NAME belong together; give both or neither")
+    if parsed.judge is None:
+        return None
+    cache = parsed.judge_cache or parsed.predictions.parent / "judge"
+    return open_judge(parsed.judge, parsed.judge_model, cache=cache)

@@ -22,7 +22,7 @@ class Question:
         id: As published; unique within the benchmark's file.
         text: The question, image marks as published.
         options: Texts of the options in order A, B, …; empty unless it is multiple choice.
-        answer: Gold as published: a text, a tuple of texts, or a mapping of fields.
+        answer: Gold as published: a text, a tuple of texts, or a mapping of fields; None where it is withheld.
         kind: The official question type.
         labels: Breakdown → cells that this row counts in ({"subject": ("algebra",), "level": ("3",)}).
         images: Where its images are; empty where the file is for scoring alone.

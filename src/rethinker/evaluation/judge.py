@@ -91,6 +91,11 @@ class Judge:
         except OSError as error:
             raise ConfigError(f"the judge's cache {cache} cannot be made: {error.strerror or error}") from error
 
+    @property
+    def url(self) -> str:
+        """Where it is asked."""
+        return self._endpoint.url
+
     def ask(self, prompt: str, read: Callable[[str], str | None], *, max_tokens: int) -> str:
         """Put one prompt, greedily, until the answer is of use.
 
@@ -124,7 +129,7 @@ class Judge:
         for attempt in range(self._attempts):
             if self._silent >= GIVE_UP:
                 reason, silent = (
-                    f"the judge at {self._endpoint.url} was given up after {GIVE_UP} questions without an answer",
+                    f"the judge at {self.url} was given up after {GIVE_UP} questions without an answer",
                     True,
                 )
                 break

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from rethinker.errors import JudgeError
+from rethinker.errors import ConfigError, JudgeError
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
 from rethinker.evaluation.judge import Judge
+from rethinker.evaluation.verdicts import Scored, outcome_of
 
 
 class JudgedBenchmark(Benchmark):
@@ -27,6 +28,43 @@ class JudgedBenchmark(Benchmark):
         Raises:
             JudgeError: the judge gave no usable answer; the row has no verdict.
         """
+
+
+def scoring_of(benchmark: Benchmark, judge: Judge | None, *, extracted: bool) -> str:
+    """What a table calls the scoring: a judge counts only where the protocol asks one."""
+    if not isinstance(benchmark, JudgedBenchmark):
+        return benchmark.scoring_name
+    if not benchmark.asks_judge(extracted=extracted):
+        return "rules"
+    return f"judge {judge.model}" if judge else benchmark.scoring_name
+
+
+def judged_rows(
+    benchmark: Benchmark,
+    questions: Sequence[Question],
+    responses: Mapping[str, str],
+    judge: Judge,
+    *,
+    extracted: bool,
+    advance: Callable[[], object] = lambda: None,
+) -> tuple[list[tuple[Question, Scored]], list[tuple[Question, JudgeError]]]:
+    """Score all questions that have a response, in the questions' order; apart, those that the judge left unscored.
+
+    Raises:
+        ConfigError: the benchmark is scored by rules alone.
+    """
+    if not isinstance(benchmark, JudgedBenchmark):
+        raise ConfigError(f"{benchmark.name} is scored by rules alone in this protocol; leave out --judge")
+    asked = [question for question in questions if question.id in responses]
+    scored: list[tuple[Question, Scored]] = []
+    failed: list[tuple[Question, JudgeError]] = []
+    rows = [(question, responses[question.id]) for question in asked]
+    for question, found in zip(asked, judge_all(benchmark, rows, judge, extracted=extracted, advance=advance)):
+        if isinstance(found, JudgeError):
+            failed.append((question, found))
+        else:
+            scored.append((question, Scored(verdict=found, outcome=outcome_of(found))))
+    return scored, failed
 
 
 def judge_all(

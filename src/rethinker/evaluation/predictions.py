@@ -23,6 +23,7 @@ class Fault(StrEnum):
     UNKNOWN = "unknown"
     DUPLICATE = "duplicate"
     MALFORMED = "malformed"
+    UNJUDGED = "unjudged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
+from rethinker.evaluation.judge import Judge
+from rethinker.evaluation.judged import scoring_of
 from rethinker.evaluation.predictions import Predictions
 from rethinker.evaluation.scoring import Cell, Score
 from rethinker.evaluation.verdicts import RowOutcome, Scored
@@ -16,15 +18,18 @@ EXAMPLES = 10
 """Rows named per kind of fault; all are counted."""
 
 
-def report(rule: Rule, score: Score, predictions: Predictions, *, questions: int) -> dict[str, Any]:
+def report(
+    rule: Rule, score: Score, predictions: Predictions, *, questions: int, judge: Judge | None = None
+) -> dict[str, Any]:
     """Accuracy, counts, every breakdown cell, outcomes, and examples of what was not scored."""
     overall = score.overall
     return {
         "benchmark": rule.name,
         "setting": rule.setting,
         "protocol": rule.protocol,
-        "scoring": rule.benchmark().scoring_name,
+        "scoring": scoring_of(rule.benchmark(), judge, extracted=rule.extracted),
         "extracted": rule.extracted,
+        "judge": None if judge is None else {"model": judge.model, "url": judge.url, **asdict(judge.counts)},
         "accuracy": overall.accuracy if overall else None,
         "interval": overall.interval if overall else None,
         "fallback_interval": score.fallback,

@@ -80,7 +80,7 @@ class MathVista(JudgedBenchmark):
 
     def verdict(self, question: Question, response: str, *, extracted: bool) -> RowVerdict:
         """Normalise an extracted answer and compare; without a judge the official quick path and ours extract it."""
-        if question.answer == "":
+        if question.answer is None:
             raise DataError(f"the answer of question {question.id} is withheld; only the authors' server can score it")
         answer, why = (response, "given") if extracted else _extracted(question, response)
         if answer is None:
@@ -120,7 +120,7 @@ def _question(row: PublishedRow) -> Question:
         id=text(row, "pid"),
         text=text(row, "question"),
         options=texts(row, "choices"),
-        answer=text(row, "answer"),
+        answer=text(row, "answer") or None,
         kind=kind,
         labels=labels,
         images=row.images("decoded_image") or row.images("image"),

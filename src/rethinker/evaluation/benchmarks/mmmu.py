@@ -80,7 +80,7 @@ class MMMU(Benchmark):
 
     def verdict(self, question: Question, response: str, *, extracted: bool) -> RowVerdict:
         """The letter meant, or for open questions whether the gold is among what the response states."""
-        if question.answer == WITHHELD:
+        if question.answer is None:
             raise DataError(f"the answer of {question.id} is withheld; only the authors' server can score it")
         gold = question.answer if isinstance(question.answer, tuple) else (str(question.answer),)
         if question.kind != CHOICE:
@@ -131,7 +131,7 @@ def _question(row: PublishedRow) -> Question:
         id=name,
         text=asked,
         options=options,
-        answer=_gold(answer),
+        answer=None if answer == WITHHELD else _gold(answer),
         kind=CHOICE if kind == CHOICE else "open",
         labels={**subject_labels(name, row), "question_type": (CHOICE if kind == CHOICE else "open",)},
         images=marked_images(row, asked + "".join(options)),
