@@ -24,6 +24,7 @@ LONGEST_KEPT = 200
 """Characters; a longer answer hardly comes twice."""
 
 _PLAIN = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?")
+_LETTER = re.compile("[a-z]")
 _NAMES = {name: value for name, value in vars(math).items() if not name.startswith("_")}
 _ARITHMETIC = (
     ast.Expression,
@@ -42,6 +43,17 @@ _ARITHMETIC = (
 )
 
 
+def _unsolved(*equation: Any) -> Any:
+    """Stands for sympy's `solve`, which latex2sympy calls for an equation whose left side is no symbol.
+
+    An equation has no value, solved or not; not to solve it changes no verdict and spares seconds.
+    """
+    raise ValueError(f"{equation} is an equation and has no value")
+
+
+sympy.solve = _unsolved
+
+
 def expression(text: str) -> Any:
     """LaTeX as a sympy expression. Raises whatever latex2sympy and sympy raise."""
     latex2sympy2.set_variances({})
@@ -54,8 +66,9 @@ def two_decimals(text: str) -> int | float | None:
     The printed form may use Python's arithmetic and its `math` functions and nothing else. The official code evaluates
     whatever was printed, so that an answer could run a program.
     """
-    plain = _PLAIN.fullmatch(text)
-    if plain:
+    if _LETTER.fullmatch(text):
+        return None
+    if _PLAIN.fullmatch(text):
         number = Fraction(text)
         return number.numerator if number.denominator == 1 else round(number.numerator / number.denominator, 2)
     return _kept_decimals(text) if len(text) <= LONGEST_KEPT else _decimals(text)
@@ -63,6 +76,8 @@ def two_decimals(text: str) -> int | float | None:
 
 def evaluated(text: str) -> tuple[Any, float] | None:
     """EMMA's value: the expression and its floating-point value; None where either fails."""
+    if _LETTER.fullmatch(text) and text != "e":  # Euler's number
+        return None
     return _kept_evaluated(text) if len(text) <= LONGEST_KEPT else _evaluated(text)
 
 

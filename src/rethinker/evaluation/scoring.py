@@ -23,7 +23,10 @@ from rethinker.runs.intervals import wilson
 from rethinker.types import Outcome
 
 ROW_SECONDS = 2.0
-"""Most seconds for one row."""
+"""Most seconds of CPU time for one row."""
+
+HUNG_SECONDS = 20.0
+"""Most seconds for one row by the clock, on a machine however busy."""
 
 MEMORY_BYTES = 2_000_000_000
 """Address space that a worker may add while it scores."""
@@ -44,10 +47,10 @@ class RowScorer:
         scorer = rule.benchmark().scorer
         work: Work[Row, Scored] = Work(
             module="rethinker.evaluation.worker",
-            settings={"rule": asdict(rule), "memory_bytes": MEMORY_BYTES},
+            settings={"rule": asdict(rule), "memory_bytes": MEMORY_BYTES, "row_seconds": ROW_SECONDS},
             pack=pack_rows,
             decode=decoded,
-            timeout_seconds=ROW_SECONDS,
+            timeout_seconds=HUNG_SECONDS,
             memory_limit=f"{MEMORY_BYTES} bytes",
             folder=os.getcwd(),
             packages=checked_folder(scorer) if scorer else None,

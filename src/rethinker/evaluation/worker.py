@@ -16,7 +16,7 @@ from dataclasses import replace
 from rethinker.evaluation.benchmark import Question, RowVerdict
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of
-from rethinker.rewards.serving import claim_pipes, die_with, limit_memory, send
+from rethinker.rewards.serving import claim_pipes, cpu_seconds, die_with, limit_memory, send
 from rethinker.rewards.wire import OUT_OF_MEMORY, GarbledError, Message, pack, read_frame
 
 Row = tuple[Question, str]
@@ -40,7 +40,8 @@ def main() -> None:
     while (frame := read_frame(inbox)) is not None:
         for index, (question, response) in enumerate(pickle.loads(frame[1])):
             try:
-                verdict = benchmark.verdict(question, response, extracted=rule.extracted)
+                with cpu_seconds(settings["row_seconds"]):
+                    verdict = benchmark.verdict(question, response, extracted=rule.extracted)
                 scored = Scored(verdict=verdict, outcome=outcome_of(verdict))
             except MemoryError:
                 os._exit(OUT_OF_MEMORY)  # what the rule still holds would starve every later response

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rethinker.errors import DatasetError
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
@@ -102,10 +103,13 @@ def equal(answer: str, gold: str) -> tuple[bool, str]:
         return True, "the same number in words"
     from rethinker.evaluation.latex_values import evaluated, identical
 
-    if (wanted := evaluated(gold)) is None:
-        return False, "another text, and the gold has no value"
-    if (given := evaluated(answer)) is None:
-        return False, "another text, and the answer has no value"
+    values: dict[str, tuple[Any, float]] = {}
+    for text in sorted((gold, answer), key=len):  # a lone letter has no value, and spares reading the other
+        value = evaluated(text)
+        if value is None:
+            return False, f"another text, and {text!r} has no value"
+        values[text] = value
+    wanted, given = values[gold], values[answer]
     if round(given[1], 2) == round(wanted[1], 2):
         return True, f"both are {wanted[1]:.2f}, to two decimals"
     close = abs(given[1] - wanted[1]) <= NOT_THE_SAME * max(abs(given[1]), abs(wanted[1]))

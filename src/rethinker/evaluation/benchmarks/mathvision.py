@@ -77,10 +77,13 @@ def equal(gold: str, answer: str) -> tuple[bool, str]:
         return True, "the same tuple"
     from rethinker.evaluation.latex_values import two_decimals  # imported by the first answer that text cannot decide
 
-    if (wanted := two_decimals(gold)) is None:
-        return False, "another text, and the gold is no number"
-    if (given := two_decimals(answer)) is None:
-        return False, "another text, and the answer is no number"
+    values: dict[str, int | float] = {}
+    for text in sorted((gold, answer), key=len):  # a lone letter has no value, and spares reading the other
+        value = two_decimals(text)
+        if value is None:
+            return False, f"another text, and {text!r} is no number"
+        values[text] = value
+    wanted, given = values[gold], values[answer]
     return wanted == given, f"{'both are' if wanted == given else f'{given} is not'} {wanted}, to two decimals"
 
 
