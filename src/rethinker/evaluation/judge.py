@@ -128,10 +128,7 @@ class Judge:
         reason, silent = "", False
         for attempt in range(self._attempts):
             if self._silent >= GIVE_UP:
-                reason, silent = (
-                    f"the judge at {self.url} was given up after {GIVE_UP} questions without an answer",
-                    True,
-                )
+                reason = f"the judge at {self.url} was given up after {GIVE_UP} questions without an answer"
                 break
             if attempt:
                 self._count(retried=1)
@@ -139,12 +136,12 @@ class Judge:
             self._count(asked=1)
             try:
                 answer = self._endpoint.complete(body)
+            except Refused as error:
+                reason = str(error)
+                break
             except Unavailable as error:
                 reason, silent = str(error), True
                 continue
-            except Refused as error:
-                reason, silent = str(error), True
-                break
             self._silent, silent = 0, False
             if meant := read(answer):
                 return answer, meant
