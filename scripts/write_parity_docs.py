@@ -1,6 +1,6 @@
 """Write docs/parity.md: our verdicts beside the official ones, on every file of real predictions at hand.
 
-`python scripts/write_parity_docs.py`, where the given predictions lie; `tests/evaluation/test_parity.py` compares.
+`python -m scripts.write_parity_docs`, where the given predictions lie; `tests/evaluation/test_parity.py` compares.
 """
 
 from __future__ import annotations

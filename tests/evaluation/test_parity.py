@@ -38,7 +38,7 @@ def test_every_row_and_every_cell_is_the_official_one(file: GivenFile, scorer_of
     assert found.differing == ()
     assert found.differing_cells == ()
     assert found.differing_published == ()
-    assert row(file, found) in PAGE.read_text(encoding="utf-8"), "run `python scripts/write_parity_docs.py`"
+    assert row(file, found) in PAGE.read_text(encoding="utf-8"), "run `python -m scripts.write_parity_docs`"
 
 
 @pytest.mark.parametrize("file", FILES)
