@@ -22,7 +22,7 @@ from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.judged import judged_rows, scoring_of
 from rethinker.evaluation.predictions import Fault, Faulty, Predictions, read_predictions
 from rethinker.evaluation.score_report import report, verdict_line
-from rethinker.evaluation.scoring import Cell, Score, score_rows, summed_up
+from rethinker.evaluation.scoring import Cell, RowScorer, Score, score_rows, summed_up
 from rethinker.evaluation.verdicts import RowOutcome, Scored
 
 INCOMPLETE = 3
@@ -83,7 +83,8 @@ def _scored(
     if withheld:
         raise DatasetError(f"the authors withhold the answers of {len(withheld):,} questions, such as {withheld[0]}")
     if judge is None:
-        return score_rows(rule, questions, read.responses, workers=workers, advance=advance)
+        with RowScorer(rule, workers=workers) as scorer:
+            return score_rows(scorer, questions, read.responses, advance=advance)
     rows, failed = judged_rows(
         rule.benchmark(), questions, read.responses, judge, extracted=rule.extracted, advance=advance
     )
