@@ -10,7 +10,7 @@ from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.judged import scoring_of
-from rethinker.evaluation.predictions import Predictions
+from rethinker.evaluation.predictions import Fault, Predictions
 from rethinker.evaluation.scoring import Cell, Score
 from rethinker.evaluation.verdicts import RowOutcome, Scored
 
@@ -37,7 +37,11 @@ def report(
             "questions": questions,
             "predicted": overall.predicted if overall else 0,
             "correct": overall.correct if overall else 0,
-            **{fault.value: len(rows) for fault, rows in predictions.faults.items()},
+            **{
+                fault.value: len(rows)
+                for fault, rows in predictions.faults.items()
+                if judge or fault is not Fault.UNJUDGED
+            },
         },
         "outcomes": {outcome.value: score.outcomes[outcome] for outcome in RowOutcome},
         "breakdowns": _breakdowns(score.breakdowns),
