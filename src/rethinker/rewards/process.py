@@ -15,19 +15,16 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
 
-from rethinker.rewards.wire import (
-    OUT_OF_MEMORY,
-    GarbledError,
-    Inbox,
-    Message,
-    WorkerSettings,
-    decode_verdict,
-    pack_batch,
-)
-from rethinker.types import Outcome, Problem, Verdict
+from rethinker.rewards.wire import OUT_OF_MEMORY, GarbledError, Inbox, Message
+from rethinker.types import Outcome
+
+Item = TypeVar("Item")
+Reply = TypeVar("Reply")
 
 _LOADING_SECONDS = 120.0
 """Most seconds a worker may take to start or to import math-verify; slow disks are not a response's fault."""
@@ -35,11 +32,36 @@ _LOADING_SECONDS = 120.0
 _CHUNK = 1 << 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work(Generic[Item, Reply]):
+    """What the workers of a pool do.
+
+    Attributes:
+        module: Run as `python -m module SETTINGS`; speaks the protocol of `wire`.
+        settings: Its settings, as JSON values; the pool's process id is added as `parent`.
+        pack: A batch → the frame that asks for it.
+        decode: A reply's record → the reply. Raises GarbledError.
+        timeout_seconds: Most seconds for one item; then the worker is killed.
+        memory_limit: What the module lets its address space grow by, in words.
+        folder: Where it runs.
+        packages: Folder that comes first on its path; None adds none.
+    """
+
+    module: str
+    settings: Mapping[str, object]
+    pack: Callable[[Sequence[Item]], bytes]
+    decode: Callable[[Message], Reply]
+    timeout_seconds: float
+    memory_limit: str
+    folder: str
+    packages: Path | None = None
+
+
 class WorkerLostError(Exception):
     """A worker did not do its work and must be killed.
 
     Attributes:
-        outcome: `TIMEOUT` or `ERROR`: the outcome of the response it was scoring.
+        outcome: `TIMEOUT` or `ERROR`: the outcome of the item it was at.
     """
 
     def __init__(self, outcome: Outcome, why: str) -> None:
@@ -51,16 +73,16 @@ class PoolClosedError(Exception):
     """The pool was closed while a worker was being waited for."""
 
 
-class WorkerProcess:
+class WorkerProcess(Generic[Item, Reply]):
     """One worker process, started anew whenever it is gone.
 
     Args:
-        settings: What every worker of the pool is started with.
+        work: What it does.
         closed: A descriptor that becomes readable when the pool closes.
     """
 
-    def __init__(self, settings: WorkerSettings, closed: int) -> None:
-        self._settings = settings
+    def __init__(self, work: Work[Item, Reply], closed: int) -> None:
+        self._work = work
         self._closed = closed
         self._process: subprocess.Popen[bytes] | None = None
         self._inbox = Inbox()
@@ -76,21 +98,21 @@ class WorkerProcess:
             return
         self.kill()
         self._inbox, self._messages = Inbox(), deque()
-        self._process = _start(self._settings)
+        self._process = _start(self._work)
         message = self._receive(time.monotonic() + _LOADING_SECONDS, _LOADING_SECONDS)
         if message.get("state") != "ready":
             raise WorkerLostError(Outcome.ERROR, str(message.get("why", message)))
 
-    def score(self, batch: Sequence[tuple[Problem, str]]) -> Iterator[Verdict]:
-        """Yield a verdict per response, in order, each within the time limit.
+    def replies(self, batch: Sequence[Item]) -> Iterator[Reply]:
+        """Yield a reply per item, in order, each within the time limit.
 
         Raises:
-            WorkerLostError: the response whose verdict is due was not scored; those behind it are unharmed.
+            WorkerLostError: the item whose reply is due was not done; those behind it are unharmed.
             PoolClosedError: the pool closed meanwhile.
         """
-        self._send(pack_batch(batch, whole=bool(self._settings.function)))
+        self._send(self._work.pack(batch))
         for index in range(len(batch)):
-            yield self._verdict(index)
+            yield self._reply(index)
 
     def kill(self) -> int | None:
         """End the process and whatever it started; its exit status, which is its own if it had ended already."""
@@ -105,18 +127,18 @@ class WorkerProcess:
             pipe.close()
         return process.wait()
 
-    def _verdict(self, index: int) -> Verdict:
-        limit = self._settings.timeout_seconds
+    def _reply(self, index: int) -> Reply:
+        limit = self._work.timeout_seconds
         while True:
             message = self._receive(time.monotonic() + limit, limit)
             match message:
                 case {"state": "loading"}:
                     limit = _LOADING_SECONDS
                 case {"state": "ready"}:
-                    limit = self._settings.timeout_seconds
+                    limit = self._work.timeout_seconds
                 case {"index": received, "verdict": dict(record)} if received == index:
                     try:
-                        return decode_verdict(record)
+                        return self._work.decode(record)
                     except GarbledError as error:
                         raise _garbled(error) from error
                 case _:
@@ -134,7 +156,7 @@ class WorkerProcess:
             except BlockingIOError:
                 continue
             except BrokenPipeError:
-                raise WorkerLostError(Outcome.ERROR, self._last_words()) from None
+                raise self._ended() from None
 
     def _receive(self, deadline: float, limit: float) -> Message:
         assert self._process is not None
@@ -144,7 +166,7 @@ class WorkerProcess:
             self._wait(pipe, select.POLLIN, deadline, limit)
             received = os.read(pipe, _CHUNK)
             if not received:
-                raise WorkerLostError(Outcome.ERROR, self._last_words())
+                raise self._ended()
             try:
                 self._messages.extend(self._inbox.feed(received))
             except GarbledError as error:
@@ -161,15 +183,17 @@ class WorkerProcess:
         if not ready:
             raise WorkerLostError(Outcome.TIMEOUT, f"nothing came from the worker within {limit:g} s")
 
-    def _last_words(self) -> str:
+    def _ended(self) -> WorkerLostError:
         """How the process ended, for people."""
         status = self.kill()
         assert status is not None
+        if status == -signal.SIGPROF:  # the kernel's, when an item's own limit of CPU time has passed
+            return WorkerLostError(Outcome.TIMEOUT, "it needed more CPU time than an item may take")
         if status == OUT_OF_MEMORY:
-            return f"the worker needed more than {self._settings.memory_bytes} bytes (verifier.memory_bytes)"
+            return WorkerLostError(Outcome.ERROR, f"the worker needed more than {self._work.memory_limit}")
         if status < 0:
-            return f"the worker was killed by {signal.Signals(-status).name}"
-        return f"the worker exited with status {status}"
+            return WorkerLostError(Outcome.ERROR, f"the worker was killed by {signal.Signals(-status).name}")
+        return WorkerLostError(Outcome.ERROR, f"the worker exited with status {status}")
 
 
 def _garbled(error: GarbledError) -> WorkerLostError:
@@ -181,21 +205,22 @@ def _is_running(process: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
-def _start(settings: WorkerSettings) -> subprocess.Popen[bytes]:
+def _start(work: Work[Item, Reply]) -> subprocess.Popen[bytes]:
     """A fresh interpreter that finds what this one finds, with one thread for arithmetic.
 
     A session of its own keeps a terminal's Ctrl-C, which asks the trainer to finish its step, from killing it.
     """
-    path = os.pathsep.join(entry for entry in sys.path if entry)
+    first = [str(work.packages)] if work.packages else []
+    path = os.pathsep.join([*first, *(entry for entry in sys.path if entry)])
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", "-m", "rethinker.rewards.worker", json.dumps(asdict(settings))]
+    settings = json.dumps({**work.settings, "parent": os.getpid()})
     try:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-P", "-m", work.module, settings],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            cwd=settings.folder,
+            cwd=work.folder,
             env=environment,
             start_new_session=True,
         )

@@ -33,12 +33,10 @@ _LONGEST_REPLY = 1 << 24
 class WorkerSettings:
     """What a worker is started with; the fields are explained by `VerifierPool`."""
 
-    timeout_seconds: float
     memory_bytes: int
     function: str
     threshold: float
     folder: str
-    parent: int
 
 
 class GarbledError(ValueError):

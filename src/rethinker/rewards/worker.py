@@ -6,13 +6,11 @@ another, and dies with its parent. Time is watched from outside: nothing in here
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import numbers
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -20,36 +18,30 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rethinker.rewards.extract import final_answer
+from rethinker.rewards.serving import claim_pipes, die_with, limit_memory, send
 from rethinker.rewards.verifiers import verify
-from rethinker.rewards.wire import (
-    OUT_OF_MEMORY,
-    Message,
-    WorkerSettings,
-    encode_verdict,
-    pack,
-    read_frame,
-    unpack_batch,
-)
+from rethinker.rewards.wire import OUT_OF_MEMORY, WorkerSettings, encode_verdict, read_frame, unpack_batch
 from rethinker.types import Outcome, Problem, Verdict
 
 _LATEX = "rethinker.rewards.latex"
-_PR_SET_PDEATHSIG = 1
 
 Score = Callable[[str, Problem], Any]
 
 
 def main() -> None:
     """Serve until the pool closes its end."""
-    settings = WorkerSettings(**json.loads(sys.argv[1]))
-    _die_with(settings.parent)
-    inbox, outbox = _claim_pipes()
+    given = json.loads(sys.argv[1])
+    parent = given.pop("parent")
+    settings = WorkerSettings(**given)
+    die_with(parent)
+    inbox, outbox = claim_pipes()
     try:
         function = load_function(settings.function, settings.folder) if settings.function else None
     except Exception as error:  # noqa: BLE001 (a user's module may raise anything while it is imported)
-        _send(outbox, {"state": "failed", "why": f"{type(error).__name__}: {error}"})
+        send(outbox, {"state": "failed", "why": f"{type(error).__name__}: {error}"})
         return
-    _limit_memory(settings.memory_bytes)
-    _send(outbox, {"state": "ready"})
+    limit_memory(settings.memory_bytes)
+    send(outbox, {"state": "ready"})
     while (frame := read_frame(inbox)) is not None:
         for index, (problem, response) in enumerate(unpack_batch(*frame)):
             if function is None and problem.verifier == "latex":
@@ -58,7 +50,7 @@ def main() -> None:
                 verdict = verify(problem, response) if function is None else call(function, settings, problem, response)
             except MemoryError:
                 os._exit(OUT_OF_MEMORY)  # what a function still holds would starve every later response
-            _send(outbox, {"index": index, "verdict": encode_verdict(verdict)})
+            send(outbox, {"index": index, "verdict": encode_verdict(verdict)})
 
 
 def load_function(name: str, folder: str) -> Score:
@@ -97,49 +89,15 @@ def call(function: Score, settings: WorkerSettings, problem: Problem, response: 
     return Verdict(outcome=outcome, reward=reward, extracted=final_answer(response), detail=detail)
 
 
-def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the protocol's pipes to ourselves: what verifiers print goes to stderr, what they read is empty."""
-    inbox = os.fdopen(os.dup(0), "rb")
-    # The kernel closes it, at the very end: so the pool sees an end of stream only when the exit status stands.
-    outbox = os.fdopen(os.dup(1), "wb", closefd=False)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    return inbox, outbox
-
-
-def _send(outbox: BinaryIO, message: Message) -> None:
-    outbox.write(pack(message))
-    outbox.flush()
-
-
 def _load_latex(outbox: BinaryIO, memory_bytes: int) -> None:
     """Import math-verify outside the response's time and memory."""
     if _LATEX not in sys.modules:
-        _send(outbox, {"state": "loading"})
+        send(outbox, {"state": "loading"})
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         importlib.import_module(_LATEX)
-        _limit_memory(memory_bytes)
-        _send(outbox, {"state": "ready"})
-
-
-def _limit_memory(added: int) -> None:
-    """Let the address space grow by `added` bytes from now on. Only Linux keeps such a limit."""
-    if sys.platform == "linux":
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            held = int(statm.read().split()[0]) * resource.getpagesize()
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        soft = held + added if hard == resource.RLIM_INFINITY else min(held + added, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies: a hanging verifier does not notice a closed pipe."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked
-            sys.exit(1)
+        limit_memory(memory_bytes)
+        send(outbox, {"state": "ready"})
 
 
 if __name__ == "__main__":

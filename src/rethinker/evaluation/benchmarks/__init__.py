@@ -1,0 +1,1 @@
+"""One module per benchmark: its files, its official prompt, its official rule."""
