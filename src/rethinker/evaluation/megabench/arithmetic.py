@@ -44,12 +44,12 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_OF_MATH = frozenset(
+    ("sqrt", "exp", "log", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "floor", "ceil")
+)
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
     **{function.__name__: function for function in (abs, float, int, len, max, min, round, sum)},
-    **{
-        f"math.{name}": vars(math)[name]
-        for name in "sqrt exp log log2 log10 sin cos tan asin acos atan atan2 floor ceil hypot radians degrees".split()
-    },
+    **{f"math.{name}": function for name, function in vars(math).items() if name in _OF_MATH},
 }
 _NAMES: dict[str, Value] = {"E": 2.718, "math.pi": math.pi, "math.e": math.e}
 """Names that the official module leaves in `eval`'s sight."""

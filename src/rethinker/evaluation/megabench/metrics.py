@@ -25,7 +25,7 @@ WITH_CONTEXT = (CODE, "symbolic_planning_test", "constrained_generation", "xml_n
 
 _ENTAILMENT = "metrics.scoring.nli_entailment"
 _MOST_SECONDS = 1
-"""What the official metrics give themselves (10 and 15 s) is cut to this: then their own way out decides, not a kill."""
+"""What the metrics give themselves (10 and 15 s) is cut to this: then their own way out decides, not a kill."""
 
 Record = dict[str, Any]
 
@@ -51,8 +51,8 @@ class OfficialMetrics:
         sys.modules[_ENTAILMENT] = _without_model()
         self._package = importlib.import_module("metrics")
         for kind in self._package.MetricType:
-            if kind.value != "unsupported" and not callable(vars(kind.class_impl).get("match", None)):
-                _check_inherited(kind)
+            if kind.value != "unsupported" and not hasattr(kind.class_impl, "match"):
+                raise MetricsError(f"the metric {kind.value} has no `match`")
         _tame()
         self.unusable = _unusable(self._package)
         if run_code:
@@ -178,15 +178,10 @@ def _without_model() -> types.ModuleType:
     return module
 
 
-def _check_inherited(kind: Any) -> None:
-    if not callable(kind.class_impl.match):
-        raise MetricsError(f"the metric {kind.value} has no `match`")
-
-
 def _tame() -> None:
     """Have no metric execute a response, none wait longer than a row may, and start what they load at first use."""
     numbers = importlib.import_module("metrics.scoring.general_numerical_match")
-    numbers.eval_with_timeout = _calculated
+    vars(numbers)["eval_with_timeout"] = _calculated
     alarm = signal.alarm
     vars(signal)["alarm"] = lambda seconds: alarm(min(seconds, _MOST_SECONDS))
     importlib.import_module("sympy.parsing.latex").parse_latex(r"\frac{1}{2}")

@@ -1,4 +1,4 @@
-"""Our side of a worker with the official metrics: start it, ask it one row at a time, kill it when it takes too long."""
+"""Our side of a worker with the official metrics: start it, ask it one row at a time, kill it when it is too slow."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ class MetricsLostError(Exception):
     """A row was not scored: it took too long, or the worker died of it."""
 
 
+class MetricsDiedError(MetricsLostError):
+    """The worker ended by itself, or by another's hand."""
+
+
 class MetricsProcess:
     """One worker; started when first asked, and again after it was lost. Safe to use from several threads.
 
@@ -56,7 +60,7 @@ class MetricsProcess:
             Metrics that cannot score anything here, with the reason.
 
         Raises:
-            RethinkerError: a package is missing or of another version, or programs are to be run and cannot be confined.
+            RethinkerError: a package is missing or of another version, or programs are to be run and there is no sandbox.
         """
         with self._lock:
             self._ensure_started()
@@ -73,7 +77,11 @@ class MetricsProcess:
         seconds = ROW_SECONDS + (SECONDS * (len(tests) if isinstance(tests, list) else 1) if self._run_code else 0)
         with self._lock:
             self._ensure_started()
-            reply = self._ask(json.dumps(request), seconds)
+            try:
+                reply = self._ask(json.dumps(request), seconds)
+            except MetricsDiedError:  # perhaps of what earlier rows left behind, or with the thread that started it
+                self._ensure_started()
+                reply = self._ask(json.dumps(request), seconds)
         if "failed" in reply:
             raise RethinkerError(f"MEGA-Bench's metrics cannot score this question: {reply['failed']}")
         return reply
@@ -141,7 +149,7 @@ class MetricsProcess:
             self._process.stdin.write(line.encode("ascii") + b"\n")
         except BrokenPipeError:
             self._kill()
-            raise MetricsLostError("the worker had ended") from None
+            raise MetricsDiedError("the worker had ended") from None
         return self._receive(time.monotonic() + seconds)
 
     def _receive(self, deadline: float) -> Record:
@@ -161,7 +169,7 @@ class MetricsProcess:
             part = os.read(pipe, 65536)
             if not part or len(self._received) > MAX_REPLY_BYTES:
                 status = self._kill()
-                raise MetricsLostError(f"the worker ended with status {status}, of memory or of a damaged package")
+                raise MetricsDiedError(f"the worker ended with status {status}, of memory or of a damaged package")
             self._received += part
         line, _, self._received = self._received.partition(b"\n")
         reply = json.loads(line)

@@ -16,9 +16,37 @@ import sys
 from collections.abc import Iterable
 
 _ALLOWED = (
-    *(0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),  # read write close stat… poll lseek mmap… brk signals' handlers
+    *(
+        0,
+        1,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        11,
+        12,
+        13,
+        14,
+        15,
+    ),  # read write close stat… poll lseek mmap… brk signals' handlers
     *(17, 19, 20, 21, 23, 24, 25, 27, 28, 32, 33),  # pread readv writev access select yield mremap mincore madvise dup…
-    *(34, 35, 36, 37, 38, 39, 60, 63, 78, 79, 89),  # pause nanosleep own timers getpid exit uname getdents getcwd readlink
+    *(
+        34,
+        35,
+        36,
+        37,
+        38,
+        39,
+        60,
+        63,
+        78,
+        79,
+        89,
+    ),  # pause nanosleep own timers getpid exit uname getdents getcwd readlink
     *(96, 97, 98, 99, 100, 102, 104, 107, 108, 110),  # gettimeofday getrlimit getrusage sysinfo times own ids
     *(131, 158, 186, 202, 204, 217, 218, 219, 228, 229, 230, 231),  # stacks gettid futex affinity getdents clocks exit
     *(262, 267, 269, 270, 271, 273, 292, 318, 324, 332, 334, 439),  # newfstatat… ppoll dup3 getrandom statx rseq

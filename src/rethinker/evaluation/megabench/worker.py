@@ -1,4 +1,4 @@
-"""Serves the official metrics: `python -S -P -m rethinker.evaluation.megabench.worker SETTINGS`, one JSON line each way.
+"""Serves the official metrics: `python -S -P -m rethinker.evaluation.megabench.worker SETTINGS`, a JSON line each way.
 
 Started by `process.MetricsProcess`, never by hand. Time is watched from outside, memory is bounded here.
 """
