@@ -60,7 +60,7 @@ class MetricsProcess:
             Metrics that cannot score anything here, with the reason.
 
         Raises:
-            RethinkerError: a package is missing or of another version, or programs are to be run and there is no sandbox.
+            RethinkerError: a package is missing or of another version, or there is no sandbox to run programs in.
         """
         with self._lock:
             self._ensure_started()
