@@ -156,7 +156,7 @@ class WorkerProcess(Generic[Item, Reply]):
             except BlockingIOError:
                 continue
             except BrokenPipeError:
-                raise WorkerLostError(Outcome.ERROR, self._last_words()) from None
+                raise self._ended() from None
 
     def _receive(self, deadline: float, limit: float) -> Message:
         assert self._process is not None
@@ -166,7 +166,7 @@ class WorkerProcess(Generic[Item, Reply]):
             self._wait(pipe, select.POLLIN, deadline, limit)
             received = os.read(pipe, _CHUNK)
             if not received:
-                raise WorkerLostError(Outcome.ERROR, self._last_words())
+                raise self._ended()
             try:
                 self._messages.extend(self._inbox.feed(received))
             except GarbledError as error:
@@ -183,15 +183,17 @@ class WorkerProcess(Generic[Item, Reply]):
         if not ready:
             raise WorkerLostError(Outcome.TIMEOUT, f"nothing came from the worker within {limit:g} s")
 
-    def _last_words(self) -> str:
+    def _ended(self) -> WorkerLostError:
         """How the process ended, for people."""
         status = self.kill()
         assert status is not None
+        if status == -signal.SIGPROF:  # the kernel's, when an item's own limit of CPU time has passed
+            return WorkerLostError(Outcome.TIMEOUT, "it needed more CPU time than an item may take")
         if status == OUT_OF_MEMORY:
-            return f"the worker needed more than {self._work.memory_limit}"
+            return WorkerLostError(Outcome.ERROR, f"the worker needed more than {self._work.memory_limit}")
         if status < 0:
-            return f"the worker was killed by {signal.Signals(-status).name}"
-        return f"the worker exited with status {status}"
+            return WorkerLostError(Outcome.ERROR, f"the worker was killed by {signal.Signals(-status).name}")
+        return WorkerLostError(Outcome.ERROR, f"the worker exited with status {status}")
 
 
 def _garbled(error: GarbledError) -> WorkerLostError:

@@ -7,6 +7,8 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from rethinker.rewards.wire import Message, pack
@@ -47,3 +49,17 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
             sys.exit(1)
+
+
+@contextmanager
+def cpu_seconds(most: float) -> Iterator[None]:
+    """Have the kernel kill this process when what is inside takes more CPU time, in whatever library it is stuck.
+
+    CPU time, because a verdict must not depend on what else the machine is doing.
+    """
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, most)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)

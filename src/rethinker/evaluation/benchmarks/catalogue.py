@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from rethinker.errors import ConfigError
 from rethinker.evaluation.benchmark import Benchmark
+from rethinker.evaluation.benchmarks.emma import Emma
+from rethinker.evaluation.benchmarks.mathvision import MathVision
+from rethinker.evaluation.boxed import Boxed
 
-BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {}
+Protocol = Literal["official", "boxed"]
+
+
+def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str], Benchmark]:
+    """What makes a benchmark that has no settings, and says so."""
+
+    def made(setting: str) -> Benchmark:
+        if setting:
+            raise ConfigError(f"{name} has no settings; leave out --setting {setting}")
+        return make()
+
+    return made
+
+
+BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {
+    "mathvision": without_settings("mathvision", MathVision),
+    "emma": without_settings("emma", Emma),
+}
 """Name → what makes the benchmark in a setting; most know none but the empty one."""
 
 
@@ -22,12 +44,27 @@ def benchmark(name: str, setting: str = "") -> Benchmark:
     return BENCHMARKS[name](setting)
 
 
-def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str], Benchmark]:
-    """What makes a benchmark that has no settings, and says so."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Which rule scores: all that a worker must be told.
 
-    def made(setting: str) -> Benchmark:
-        if setting:
-            raise ConfigError(f"{name} has no settings; leave out --setting {setting}")
-        return make()
+    Attributes:
+        name: The benchmark's.
+        setting: One of its settings; empty for its only one.
+        protocol: Its authors' prompt and rule, or the uniform ones.
+        extracted: Responses are answers already.
+    """
 
-    return made
+    name: str
+    setting: str = ""
+    protocol: Protocol = "official"
+    extracted: bool = False
+
+    def benchmark(self) -> Benchmark:
+        """The benchmark that reads, asks and scores so.
+
+        Raises:
+            ConfigError: there is none of that name, or it has no such setting.
+        """
+        official = benchmark(self.name, self.setting)
+        return Boxed(official) if self.protocol == "boxed" else official

@@ -1,0 +1,64 @@
+"""The arguments of `rethinker score`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_score_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `score` to the commands."""
+    score = commands.add_parser("score", help="score a model's predictions as a benchmark's authors do")
+    score.add_argument("benchmark", metavar="BENCHMARK", help="mathvision, emma, …; a wrong name lists them")
+    score.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="JSONL",
+        help='one {"id": …, "response": …} a line; .gz is unpacked',
+    )
+    score.add_argument(
+        "--problems",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the benchmark's own file (.json, .jsonl, either with .gz, .parquet) or a folder of shards",
+    )
+    score.add_argument("--setting", default="", help="of a benchmark that has several (mmmu_pro: standard10, …)")
+    score.add_argument(
+        "--protocol",
+        choices=("official", "boxed"),
+        default="official",
+        help="the authors' rule (default), or the uniform one for boxed answers",
+    )
+    score.add_argument(
+        "--extracted", action="store_true", help="responses are answers already: compare them as they are"
+    )
+    score.add_argument("--json", type=Path, metavar="OUT", help="write accuracy, counts and every breakdown")
+    score.add_argument(
+        "--verdicts", type=Path, metavar="JSONL", help="write every row's verdict, in the problems' order"
+    )
+    score.add_argument(
+        "--allow-partial", action="store_true", help="exit 0 in spite of missing, unknown, duplicate or malformed rows"
+    )
+    score.add_argument("--explain", metavar="ID", help="say of one prediction what decided, and score no other")
+    score.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    score.set_defaults(command=_score)
+
+
+def _score(parsed: argparse.Namespace) -> int:
+    from rethinker.commands.score import explain, score
+    from rethinker.evaluation.benchmarks.catalogue import Rule
+
+    rule = Rule(name=parsed.benchmark, setting=parsed.setting, protocol=parsed.protocol, extracted=parsed.extracted)
+    if parsed.explain is not None:
+        return explain(rule, parsed.predictions, parsed.problems, parsed.explain)
+    return score(
+        rule,
+        parsed.predictions,
+        parsed.problems,
+        json_to=parsed.json,
+        verdicts_to=parsed.verdicts,
+        allow_partial=parsed.allow_partial,
+        workers=parsed.workers,
+    )

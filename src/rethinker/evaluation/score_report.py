@@ -1,0 +1,58 @@
+"""A score as JSON: what `rethinker score --json` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rethinker.evaluation.benchmark import Question
+from rethinker.evaluation.benchmarks.catalogue import Rule
+from rethinker.evaluation.predictions import Predictions
+from rethinker.evaluation.scoring import Cell, Score
+from rethinker.evaluation.verdicts import RowOutcome, Scored
+
+EXAMPLES = 10
+"""Rows named per kind of fault; all are counted."""
+
+
+def report(rule: Rule, score: Score, predictions: Predictions, *, questions: int) -> dict[str, Any]:
+    """Accuracy, counts, every breakdown cell, outcomes, and examples of what was not scored."""
+    overall = score.overall
+    return {
+        "benchmark": rule.name,
+        "setting": rule.setting,
+        "protocol": rule.protocol,
+        "scoring": rule.benchmark().scoring_name,
+        "extracted": rule.extracted,
+        "accuracy": overall.accuracy if overall else None,
+        "interval": overall.interval if overall else None,
+        "fallback_interval": score.fallback,
+        "counts": {
+            "questions": questions,
+            "predicted": overall.predicted if overall else 0,
+            "correct": overall.correct if overall else 0,
+            **{fault.value: len(rows) for fault, rows in predictions.faults.items()},
+        },
+        "outcomes": {outcome.value: score.outcomes[outcome] for outcome in RowOutcome},
+        "breakdowns": _breakdowns(score.breakdowns),
+        "examples": {
+            fault.value: [asdict(row) for row in rows[:EXAMPLES]] for fault, rows in predictions.faults.items() if rows
+        },
+    }
+
+
+def verdict_line(question: Question, scored: Scored) -> dict[str, Any]:
+    """One row of a file of verdicts."""
+    verdict = scored.verdict
+    return {"id": question.id, "extracted": verdict.extracted, "correct": verdict.correct, "score": verdict.score}
+
+
+def _breakdowns(breakdowns: Mapping[str, Mapping[str, Cell]]) -> dict[str, dict[str, dict[str, Any]]]:
+    return {
+        breakdown: {
+            name: {"accuracy": cell.accuracy, "correct": cell.correct, "predicted": cell.predicted}
+            for name, cell in cells.items()
+        }
+        for breakdown, cells in breakdowns.items()
+    }
