@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +19,7 @@ from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.predictions import Predictions, read_predictions
 from rethinker.evaluation.score_report import report, verdict_line
-from rethinker.evaluation.scoring import Cell, Score, score_rows, summed_up
+from rethinker.evaluation.scoring import Cell, Score, not_scored, score_rows, summed_up
 from rethinker.evaluation.verdicts import RowOutcome, Scored
 
 INCOMPLETE = 3
@@ -54,8 +54,9 @@ def score(
         rows = score_rows(rule, questions, read.responses, workers=threads(workers), advance=progress.advance)
     found = summed_up(benchmark, rows)
     show(rule, found, read, questions=len(questions))
+    show_left_out(not_scored(rows))
     if json_to is not None:
-        write_json(json_to, report(rule, found, read, questions=len(questions)))
+        write_json(json_to, report(rule, found, read, questions=len(questions), left_out=not_scored(rows)))
     if verdicts_to is not None:
         write_verdicts(verdicts_to, rows)
     return 0 if rows and (read.whole or allow_partial) else INCOMPLETE
@@ -119,6 +120,14 @@ def show(rule: Rule, found: Score, read: Predictions, *, questions: int) -> None
             console.print(f"[yellow]{fault}[/yellow]  {len(rows) - SHOWN_FAULTS:,} more", highlight=False)
     if len(read.responses) < questions:
         console.print(f"[yellow]{len(read.responses):,} of {questions:,} questions scored[/yellow]", highlight=False)
+
+
+def show_left_out(reasons: Mapping[str, Mapping[str, int]]) -> None:
+    """Print what could not be scored, by reason, with the names of the tasks."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for why, tasks in reasons.items():
+        counts = f"{sum(tasks.values()):,} rows of {len(tasks):,} tasks not scored"
+        console.print(f"[yellow]{counts}[/yellow]  {escape(why)}: {escape(', '.join(tasks))}", highlight=False)
 
 
 def write_verdicts(path: Path, rows: Sequence[tuple[Question, Scored]]) -> None:

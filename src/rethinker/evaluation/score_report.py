@@ -16,7 +16,14 @@ EXAMPLES = 10
 """Rows named per kind of fault; all are counted."""
 
 
-def report(rule: Rule, score: Score, predictions: Predictions, *, questions: int) -> dict[str, Any]:
+def report(
+    rule: Rule,
+    score: Score,
+    predictions: Predictions,
+    *,
+    questions: int,
+    left_out: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
     """Accuracy, counts, every breakdown cell, outcomes, and examples of what was not scored."""
     overall = score.overall
     return {
@@ -35,6 +42,7 @@ def report(rule: Rule, score: Score, predictions: Predictions, *, questions: int
             **{fault.value: len(rows) for fault, rows in predictions.faults.items()},
         },
         "outcomes": {outcome.value: score.outcomes[outcome] for outcome in RowOutcome},
+        "not_scored": left_out,
         "breakdowns": _breakdowns(score.breakdowns),
         "examples": {
             fault.value: [asdict(row) for row in rows[:EXAMPLES]] for fault, rows in predictions.faults.items() if rows

@@ -10,6 +10,7 @@ from rethinker.errors import ConfigError
 from rethinker.evaluation.benchmark import Benchmark
 from rethinker.evaluation.benchmarks.emma import Emma
 from rethinker.evaluation.benchmarks.mathvision import MathVision
+from rethinker.evaluation.benchmarks.megabench import MegaBench
 from rethinker.evaluation.boxed import Boxed
 
 Protocol = Literal["official", "boxed"]
@@ -29,6 +30,7 @@ def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str]
 BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {
     "mathvision": without_settings("mathvision", MathVision),
     "emma": without_settings("emma", Emma),
+    "megabench": MegaBench,
 }
 """Name → what makes the benchmark in a setting; most know none but the empty one."""
 

@@ -17,16 +17,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rethinker.errors import ConfigError, DatasetError
-from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
+from rethinker.evaluation.benchmark import Benchmark, NotScoredError, Question, RowVerdict
 from rethinker.evaluation.image_refs import ImageRef
 from rethinker.evaluation.megabench.demonstrations import demonstration
 from rethinker.evaluation.megabench.judging import Ask, judge_score
-from rethinker.evaluation.megabench.metrics import CODE, JUDGED
+from rethinker.evaluation.megabench.metrics import JUDGED
 from rethinker.evaluation.megabench.process import MetricsLostError, MetricsProcess
 from rethinker.evaluation.published import PublishedRow, published_rows
 from rethinker.evaluation.scorers import checked_folder
 
 CONFIGURATIONS = ("core", "open", "core_single_image", "open_single_image")
+RUN_CODE = "run-code"
 
 _LITERALS = ("global_media", "example_media", "query_media", "answer", "metric_info", "eval_context")
 _TEXTS = ("task_description", "example_text", "query_text")
@@ -49,25 +50,26 @@ class MegaBench(Benchmark):
     """MEGA-Bench in one of the hub's configurations.
 
     Args:
-        subset: One of `CONFIGURATIONS`; empty takes core and open.
-        run_code: Let the eight programming tasks run the programs that they score, in the sandbox.
-        judged: The judged tasks are scored too, through `judged`; else they are left out.
+        setting: One of `CONFIGURATIONS` (none takes core and open), or `RUN_CODE`, or both with a comma: let the eight
+            programming tasks run the programs that they score, in the sandbox.
+        judged: The judged tasks are scored too, through `judged`; a name for tables.
     """
 
     name = "megabench"
-    scorer = "megabench"
     styles = ("cot",)
 
-    def __init__(self, subset: str = "", *, run_code: bool = False, judged: bool = False) -> None:
-        if subset not in ("", *CONFIGURATIONS):
+    def __init__(self, setting: str = "", *, judged: bool = False) -> None:
+        words = [word for word in setting.split(",") if word]
+        subsets = [word for word in words if word in CONFIGURATIONS]
+        if set(words) - {RUN_CODE, *subsets} or len(subsets) > 1:
             raise ConfigError(
-                f"megabench has no setting {subset!r}; choose one of {', '.join(CONFIGURATIONS)}, or none"
+                f"megabench has no setting {setting!r}; choose at most one of {', '.join(CONFIGURATIONS)}, and "
+                f"{RUN_CODE} to run programs"
             )
-        self._configurations = (subset,) if subset else CONFIGURATIONS[:2]
-        self._run_code = run_code
-        self._judged = judged
+        self._configurations = tuple(subsets) or CONFIGURATIONS[:2]
+        self._run_code = RUN_CODE in words
         parts = ("rules and judge",) if judged else ("rules", "without the judge")
-        self.scoring_name = ", ".join((*parts, *(() if run_code else ("without running code",))))
+        self.scoring_name = ", ".join((*parts, *(() if self._run_code else ("without running code",))))
 
     def read(self, path: Path) -> list[Question]:
         """The hub's parquet with its media unpacked beside it, or the authors' pages: a question per demonstration."""
@@ -94,33 +96,29 @@ class MegaBench(Benchmark):
         return "".join(part for text in texts for part in _parts(str(text)))
 
     def verdict(self, question: Question, response: str, *, extracted: bool) -> RowVerdict:
-        """Score by the official metrics; a task that needs a judge, or more than is there, is left out, not wrong."""
+        """Score by the official metrics.
+
+        Raises:
+            NotScoredError: the task needs a judge, or a metric that cannot work here.
+        """
         return self._verdict(question, response, None, extracted=extracted)
 
     def judged(self, question: Question, response: str, ask: Ask, *, extracted: bool) -> RowVerdict:
         """As `verdict`, with a judge for the fields that need one.
 
         Raises:
+            NotScoredError: a metric cannot work here.
             JudgeReplyError: its reply has no score; the row has no verdict.
         """
         return self._verdict(question, response, ask, extracted=extracted)
 
     def mean(self, rows: Sequence[tuple[Question, float]]) -> float:
-        """The mean of the tasks' means over the tasks that are scored; NaN where none is."""
+        """The mean of the tasks' means. Of core and open together it is the official overall score."""
         tasks: dict[str, list[float]] = defaultdict(list)
         for question, score in rows:
-            if not self.left_out(question):
-                tasks[str(question.extra["task"])].append(score)
+            tasks[str(question.extra["task"])].append(score)
         means = [math.fsum(scores) / len(scores) for scores in tasks.values()]
-        return math.fsum(means) / len(means) if means else math.nan
-
-    def left_out(self, question: Question) -> str:
-        """Why a question's task is not scored here; empty where it is."""
-        kinds = set(_functions(question).values())
-        if kinds & set(JUDGED) and not self._judged:
-            return "it is scored by a judge, and there is none (--judge)"
-        unusable = self._metrics().start()
-        return next((f"{kind}: {unusable[kind]}" for kind in sorted(kinds) if kind in unusable), "")
+        return math.fsum(means) / len(means)
 
     def prepare(self) -> None:
         """Start the metrics' worker; it refuses when any metric could not work."""
@@ -144,10 +142,10 @@ class MegaBench(Benchmark):
             found = _shown(reply["parsed"])
             if reply["unusable"]:
                 reasons = "; ".join(f"{kind}: {why}" for kind, why in reply["unusable"].items())
-                return RowVerdict(extracted=found, score=None, why=f"not scored: {reasons}")
+                raise NotScoredError(reasons)
             if reply["asks"]:
                 if ask is None:
-                    return RowVerdict(extracted=found, score=None, why="not scored: this task needs a judge")
+                    raise NotScoredError("a judge scores it, and there is none (--judge)")
                 given = {field: judge_score(question, shown, ask) for field, shown in reply["asks"].items()}
                 reply = self._metrics().score({**request, "given": given})
         except MetricsLostError as error:
@@ -157,20 +155,6 @@ class MegaBench(Benchmark):
             + reply["notes"]
         )
         return RowVerdict(extracted=found, score=min(max(reply["score"], 0.0), 1.0), why=why)
-
-
-def tasks_left_out(benchmark: MegaBench, questions: Sequence[Question]) -> dict[str, list[str]]:
-    """Reason → names of the tasks that it leaves unscored, for a report."""
-    reasons: dict[str, dict[str, None]] = defaultdict(dict)
-    for question in questions:
-        if why := benchmark.left_out(question):
-            reasons[why][str(question.extra["task"])] = None
-    return {why: list(tasks) for why, tasks in reasons.items()}
-
-
-def runs_code(question: Question) -> bool:
-    """Whether scoring it runs a program: it then takes 2 s for each of its tests at most."""
-    return CODE in _functions(question).values()
 
 
 @cache
