@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_IMAGE = r"!\[\w+\]\([^)\n]*\)"
+_IMAGE = r"!\[\w+\]\([^\n]*\)"
 _MEDIUM = rf"(?:{_IMAGE}|\[Please watch the local video: [^\]\n]*\])"
 _BETWEEN = re.compile(rf"(?:^|\n?)```\s*\n+((?:{_MEDIUM}\s*)+)```\n?")
 """Media interrupt a block of text: it is closed before them and opened behind them."""
