@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from rethinker.errors import RethinkerError
-from rethinker.evaluation.megabench.coding import SECONDS
+from rethinker.evaluation.megabench.coding import HUNG_SECONDS as PROGRAM_SECONDS
 from rethinker.evaluation.scorers import checked_folder
 
 ROW_SECONDS = 2.0
-"""Most that one response may take, programs aside."""
+"""Most seconds of CPU time for one response, programs aside."""
+
+HUNG_SECONDS = 20.0
+"""Most seconds for one response by the clock, programs aside, on a machine however busy."""
 
 START_SECONDS = 120.0
 MEMORY_BYTES = 1 << 30
@@ -74,7 +78,8 @@ class MetricsProcess:
             RethinkerError: as `start`, or the request names an unknown parser or metric.
         """
         tests = request["context"].get("test_case", []) if isinstance(request["context"], dict) else []
-        seconds = ROW_SECONDS + (SECONDS * (len(tests) if isinstance(tests, list) else 1) if self._run_code else 0)
+        programs = len(tests) if isinstance(tests, list) else 1
+        seconds = HUNG_SECONDS + programs * PROGRAM_SECONDS
         with self._lock:
             self._ensure_started()
             try:
@@ -131,6 +136,7 @@ class MetricsProcess:
             "folder": str(folder),
             "run_code": self._run_code,
             "memory_bytes": MEMORY_BYTES,
+            "row_seconds": ROW_SECONDS,
         }
         self._received = b""
         return subprocess.Popen(
@@ -169,6 +175,8 @@ class MetricsProcess:
             part = os.read(pipe, 65536)
             if not part or len(self._received) > MAX_REPLY_BYTES:
                 status = self._kill()
+                if status == -signal.SIGPROF:
+                    raise MetricsLostError("timeout")
                 raise MetricsDiedError(f"the worker ended with status {status}, of memory or of a damaged package")
             self._received += part
         line, _, self._received = self._received.partition(b"\n")

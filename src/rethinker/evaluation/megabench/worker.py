@@ -1,6 +1,6 @@
 """Serves the official metrics: `python -S -P -m rethinker.evaluation.megabench.worker SETTINGS`, a JSON line each way.
 
-Started by `process.MetricsProcess`, never by hand. Time is watched from outside, memory is bounded here.
+Started by `process.MetricsProcess`, never by hand. A row's CPU time and memory are bounded here.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ def main() -> None:
     _limit_memory(settings["memory_bytes"])
     _send(replies, {"ready": True, "unusable": metrics.unusable})
     for line in sys.stdin:
+        signal.setitimer(signal.ITIMER_PROF, settings["row_seconds"])  # its signal ends the process
         try:
             reply = metrics.score(json.loads(line))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
         except (SandboxError, ValueError, KeyError) as error:
             reply = {"failed": f"{type(error).__name__}: {error}"}
+        signal.setitimer(signal.ITIMER_PROF, 0)
         _send(replies, reply)
     return None
 
