@@ -14,7 +14,7 @@ from typing import Any
 
 from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
-from rethinker.evaluation.scoring import score_rows
+from rethinker.evaluation.scoring import RowScorer, score_rows
 from rethinker.evaluation.verdicts import Scored
 
 ASSETS = Path(__file__).parents[3] / "shared" / "assets"
@@ -87,10 +87,10 @@ class Comparison:
     differing_published: tuple[str, ...]
 
 
-def compare(file: GivenFile, *, workers: int) -> Comparison:
-    """Score a file and compare every row and every cell."""
+def compare(file: GivenFile, scorer: RowScorer) -> Comparison:
+    """Score a file by its rule's scorer and compare every row and every cell."""
     questions = file.rule.benchmark().read(file.problems)
-    scored = score_rows(file.rule, questions, file.responses(), workers=workers)
+    scored = score_rows(scorer, questions, file.responses())
     official = file.verdicts()
     ours = {question.id: bool(row.verdict.correct) for question, row in scored}
     theirs = {name: bool(given.correct) for name, given in official.items()}

@@ -25,7 +25,7 @@ FIXED = (
     *("chem_87", "chem_128", "phy_1", "phy_18", "phy_43", "phy_44", "phy_59", "phy_62"),
     *("phy_82", "phy_98", "phy_116", "phy_129", "phy_134", "phy_144", "phy_155"),
 )
-DEPARTURES = {"EMMA-mini__Llava_CoT": {name: (True, BY_HAND) for name in FIXED}}
+DEPARTURES = {"EMMA-mini__Llava_CoT": dict.fromkeys(FIXED, (True, BY_HAND))}
 
 
 def given() -> list[GivenFile]:

@@ -23,7 +23,7 @@ from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.benchmarks.megabench import MegaBench
 from rethinker.evaluation.megabench.judging import JudgeReplyError, Message
 from rethinker.evaluation.megabench.process import MetricsProcess
-from rethinker.evaluation.scoring import not_scored, score_rows, summed_up
+from rethinker.evaluation.scoring import RowScorer, not_scored, score_rows, summed_up
 from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of
 
 PAGES = GIVEN / "gt" / "task_metric_info.json.gz"
@@ -194,7 +194,8 @@ def test_what_cannot_be_scored_is_in_no_cell_and_named_with_the_reason(tmp_path:
     ]
     questions = MegaBench().read(write_parquet(tmp_path / "rows.parquet", *rows))
     responses = {"right": "So.\nAnswer: 16", "wrong": "Answer: 17", "judged": "Answer: a", "code": "Answer: print(1)"}
-    found = score_rows(Rule(name="megabench"), questions, responses, workers=1)
+    with RowScorer(Rule(name="megabench"), workers=1) as scorer:
+        found = score_rows(scorer, questions, responses)
     assert [row.outcome for _, row in found] == [
         RowOutcome.CORRECT,
         RowOutcome.WRONG,

@@ -19,7 +19,7 @@ from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.predictions import Predictions, read_predictions
 from rethinker.evaluation.score_report import report, verdict_line
-from rethinker.evaluation.scoring import Cell, Score, not_scored, score_rows, summed_up
+from rethinker.evaluation.scoring import Cell, RowScorer, Score, not_scored, score_rows, summed_up
 from rethinker.evaluation.verdicts import RowOutcome, Scored
 
 INCOMPLETE = 3
@@ -50,8 +50,11 @@ def score(
     benchmark = rule.benchmark()
     questions = benchmark.read(problems)
     read = read_predictions(predictions, questions)
-    with RowProgress("scoring", len(read.responses)) as progress:
-        rows = score_rows(rule, questions, read.responses, workers=threads(workers), advance=progress.advance)
+    with (
+        RowScorer(rule, workers=threads(workers)) as scorer,
+        RowProgress("scoring", len(read.responses)) as progress,
+    ):
+        rows = score_rows(scorer, questions, read.responses, advance=progress.advance)
     found = summed_up(benchmark, rows)
     show(rule, found, read, questions=len(questions))
     show_left_out(not_scored(rows))
@@ -75,7 +78,8 @@ def explain(rule: Rule, predictions: Path, problems: Path, id: str) -> int:  # n
     responses = read_predictions(predictions, questions).responses
     if not responses:
         raise DatasetError(f"{predictions} has no prediction for {id!r}")
-    [(question, scored)] = score_rows(rule, questions, responses, workers=1)
+    with RowScorer(rule, workers=1) as scorer:
+        [(question, scored)] = score_rows(scorer, questions, responses)
     verdict = scored.verdict
     table = empty_table("", "")
     table.show_header = False

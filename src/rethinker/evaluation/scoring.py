@@ -141,27 +141,22 @@ def summed_up(benchmark: Benchmark, rows: Sequence[tuple[Question, Scored]]) -> 
 
 
 def score_rows(
-    rule: Rule,
+    scorer: RowScorer,
     questions: Sequence[Question],
     responses: Mapping[str, str],
     *,
-    workers: int,
     advance: Callable[[], object] = lambda: None,
 ) -> list[tuple[Question, Scored]]:
     """Score all questions that have a response, in the questions' order.
 
     Args:
         advance: Called after each row.
-
-    Raises:
-        RethinkerError: the rule's scorer environment is missing, or a worker cannot be started.
     """
     asked = [question for question in questions if question.id in responses]
     found = []
-    with RowScorer(rule, workers=workers) as scorer:
-        for question, scored in zip(asked, scorer.score((each, responses[each.id]) for each in asked), strict=True):
-            found.append((question, scored))
-            advance()
+    for question, scored in zip(asked, scorer.score((each, responses[each.id]) for each in asked), strict=True):
+        found.append((question, scored))
+        advance()
     return found
 
 
