@@ -7,6 +7,7 @@ installed there already is left alone. `python scripts/make_scorers.py [NAME…]
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -35,8 +36,19 @@ def make(name: str, scorer: Scorer) -> None:
     subprocess.run([*pip, "--target", str(aside), *scorer.packages], check=True)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
+    fetch_corpora(name, scorer)
     if wrong := missing(name):
         sys.exit(f"{folder} is not what was asked for: {'; '.join(wrong)}")
+
+
+def fetch_corpora(name: str, scorer: Scorer) -> None:
+    """Download what NLTK reads; without it the environment works, and scoring names the tasks that it leaves out."""
+    folder = scorer_folder(name)
+    path = {**os.environ, "PYTHONPATH": str(folder)}
+    for corpus in scorer.corpora:
+        command = [sys.executable, "-m", "nltk.downloader", "--quiet", "-e", "-d", str(folder / "nltk_data"), corpus]
+        if subprocess.run(command, env=path, check=False, capture_output=True).returncode:
+            sys.stderr.write(f"NLTK's {corpus} could not be downloaded: some tasks of {name} will not be scored\n")
 
 
 if __name__ == "__main__":

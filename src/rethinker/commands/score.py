@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.judged import judged_rows, scoring_of
 from rethinker.evaluation.predictions import Fault, Faulty, Predictions, read_predictions
 from rethinker.evaluation.score_report import report, verdict_line
-from rethinker.evaluation.scoring import Cell, RowScorer, Score, score_rows, summed_up
+from rethinker.evaluation.scoring import Cell, RowScorer, Score, not_scored, score_rows, summed_up
 from rethinker.evaluation.verdicts import RowOutcome, Scored
 
 INCOMPLETE = 3
@@ -57,9 +57,11 @@ def score(
     with RowProgress("scoring", len(read.responses)) as progress:
         rows = _scored(rule, questions, read, judge, workers=threads(workers), advance=progress.advance)
     found = summed_up(benchmark, rows)
+    left_out = not_scored(rows)
     show(rule, found, read, questions=len(questions), judge=judge)
+    show_left_out(left_out)
     if json_to is not None:
-        write_json(json_to, report(rule, found, read, questions=len(questions), judge=judge))
+        write_json(json_to, report(rule, found, read, questions=len(questions), left_out=left_out, judge=judge))
     if verdicts_to is not None:
         write_verdicts(verdicts_to, rows)
     return 0 if rows and (read.whole or allow_partial) else INCOMPLETE
@@ -157,6 +159,14 @@ def show(rule: Rule, found: Score, read: Predictions, *, questions: int, judge: 
         console.print(f"judge {escape(judge.model)} at {escape(judge.url)}: {counts}", highlight=False)
     if len(read.responses) < questions:
         console.print(f"[yellow]{len(read.responses):,} of {questions:,} questions scored[/yellow]", highlight=False)
+
+
+def show_left_out(reasons: Mapping[str, Mapping[str, int]]) -> None:
+    """Print what could not be scored, by reason, with the names of the tasks."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for why, tasks in reasons.items():
+        counts = f"{sum(tasks.values()):,} rows of {len(tasks):,} tasks not scored"
+        console.print(f"[yellow]{counts}[/yellow]  {escape(why)}: {escape(', '.join(tasks))}", highlight=False)
 
 
 def write_verdicts(path: Path, rows: Sequence[tuple[Question, Scored]]) -> None:

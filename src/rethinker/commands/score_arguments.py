@@ -32,6 +32,9 @@ def add_score_command(commands: argparse._SubParsersAction[argparse.ArgumentPars
     )
     score.add_argument("--setting", default="", help="of a benchmark that has several (mmmu_pro: standard10, …)")
     score.add_argument(
+        "--run-code", action="store_true", help="megabench: run the programs of its programming tasks, in a sandbox"
+    )
+    score.add_argument(
         "--protocol",
         choices=("official", "boxed"),
         default="official",
@@ -69,7 +72,8 @@ def _score(parsed: argparse.Namespace) -> int:
     from rethinker.commands.score import explain, score
     from rethinker.evaluation.benchmarks.catalogue import Rule
 
-    rule = Rule(name=parsed.benchmark, setting=parsed.setting, protocol=parsed.protocol, extracted=parsed.extracted)
+    setting = ",".join(filter(None, (parsed.setting, "run-code" if parsed.run_code else "")))
+    rule = Rule(name=parsed.benchmark, setting=setting, protocol=parsed.protocol, extracted=parsed.extracted)
     judge = _judge(parsed)
     if parsed.explain is not None:
         return explain(rule, parsed.predictions, parsed.problems, parsed.explain, judge)

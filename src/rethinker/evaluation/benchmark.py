@@ -59,6 +59,10 @@ class RowVerdict:
         return None if self.score is None else self.score == 1
 
 
+class NotScoredError(Exception):
+    """The rule cannot score this question here: it needs a judge, or what was not asked for or is missing."""
+
+
 class Benchmark(ABC):
     """One benchmark with its settings; instances are small, hold no questions, and are sent to workers.
 
@@ -92,6 +96,9 @@ class Benchmark(ABC):
 
         Args:
             extracted: The response is an answer already; take it as it is and only compare.
+
+        Raises:
+            NotScoredError: the question counts in no cell, and is named with the reason.
         """
 
     def mean(self, rows: Sequence[tuple[Question, float]]) -> float:

@@ -19,7 +19,13 @@ EXAMPLES = 10
 
 
 def report(
-    rule: Rule, score: Score, predictions: Predictions, *, questions: int, judge: Judge | None = None
+    rule: Rule,
+    score: Score,
+    predictions: Predictions,
+    *,
+    questions: int,
+    left_out: Mapping[str, Mapping[str, int]],
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Accuracy, counts, every breakdown cell, outcomes, and examples of what was not scored."""
     overall = score.overall
@@ -44,6 +50,7 @@ def report(
             },
         },
         "outcomes": {outcome.value: score.outcomes[outcome] for outcome in RowOutcome},
+        "not_scored": left_out,
         "breakdowns": _breakdowns(score.breakdowns),
         "examples": {
             fault.value: [asdict(row) for row in rows[:EXAMPLES]] for fault, rows in predictions.faults.items() if rows

@@ -121,7 +121,9 @@ class Score:
 
 
 def summed_up(benchmark: Benchmark, rows: Sequence[tuple[Question, Scored]]) -> Score:
-    """Count scored rows into every cell."""
+    """Count scored rows into every cell; one that could not be scored is in none."""
+    outcomes = Counter(scored.outcome for _, scored in rows)
+    rows = [(question, scored) for question, scored in rows if scored.outcome is not RowOutcome.NOT_SCORED]
     cells: dict[str, dict[str, list[tuple[Question, Scored]]]] = {}
     for question, scored in rows:
         for breakdown, names in question.labels.items():
@@ -133,7 +135,7 @@ def summed_up(benchmark: Benchmark, rows: Sequence[tuple[Question, Scored]]) -> 
         breakdowns={
             breakdown: {name: _cell(benchmark, of[name]) for name in sorted(of)} for breakdown, of in cells.items()
         },
-        outcomes=Counter(scored.outcome for _, scored in rows),
+        outcomes=outcomes,
         fallback=_fallback(benchmark, rows) if rows else None,
     )
 
@@ -156,6 +158,16 @@ def score_rows(
         found.append((question, scored))
         advance()
     return found
+
+
+def not_scored(rows: Sequence[tuple[Question, Scored]]) -> dict[str, dict[str, int]]:
+    """Why rows could not be scored → their tasks, or their kinds where there are none → how many rows."""
+    reasons: dict[str, Counter[str]] = {}
+    for question, scored in rows:
+        if scored.outcome is RowOutcome.NOT_SCORED:
+            names = question.labels.get("task", (question.kind,))
+            reasons.setdefault(scored.verdict.why, Counter()).update(names)
+    return {why: dict(names) for why, names in reasons.items()}
 
 
 def _cell(benchmark: Benchmark, rows: Sequence[tuple[Question, Scored]]) -> Cell:

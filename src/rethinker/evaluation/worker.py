@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rethinker.evaluation.benchmark import Question, RowVerdict
+from rethinker.errors import RethinkerError
+from rethinker.evaluation.benchmark import NotScoredError, Question, RowVerdict
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of
 from rethinker.rewards.serving import claim_pipes, cpu_seconds, die_with, limit_memory, send
@@ -32,7 +33,7 @@ def main() -> None:
     benchmark = rule.benchmark()
     try:
         benchmark.prepare()
-    except ImportError as error:
+    except (ImportError, RethinkerError) as error:
         send(outbox, {"state": "failed", "why": f"{type(error).__name__}: {error}"})
         return
     limit_memory(settings["memory_bytes"])
@@ -43,6 +44,9 @@ def main() -> None:
                 with cpu_seconds(settings["row_seconds"]):
                     verdict = benchmark.verdict(question, response, extracted=rule.extracted)
                 scored = Scored(verdict=verdict, outcome=outcome_of(verdict))
+            except NotScoredError as error:
+                left_out = RowVerdict(extracted=None, score=None, why=str(error))
+                scored = Scored(verdict=left_out, outcome=RowOutcome.NOT_SCORED)
             except MemoryError:
                 os._exit(OUT_OF_MEMORY)  # what the rule still holds would starve every later response
             except Exception as error:  # noqa: BLE001 (a response that breaks a rule is an outcome, not a crash)

@@ -12,6 +12,7 @@ from rethinker.evaluation.benchmarks.emma import Emma
 from rethinker.evaluation.benchmarks.mathverse import MathVerse
 from rethinker.evaluation.benchmarks.mathvision import MathVision
 from rethinker.evaluation.benchmarks.mathvista import MathVista
+from rethinker.evaluation.benchmarks.megabench import MegaBench
 from rethinker.evaluation.benchmarks.mmmu import MMMU
 from rethinker.evaluation.benchmarks.mmmu_pro import MMMUPro
 from rethinker.evaluation.boxed import Boxed
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {
     "mathverse": MathVerse,
     "mmmu": MMMU,
     "mmmu_pro": MMMUPro,
+    "megabench": MegaBench,
 }
 """Name → what makes the benchmark in a setting; most know none but the empty one."""
 
