@@ -35,23 +35,26 @@ def score(
 
 
 RIGHT = {"1": "So seven.", "2": "7", "3": "It is [7, 8].", "4": "seven"}
+QUICK = {**RIGHT, "1": "7"}
+"""Of these a judge is asked for the third alone."""
 
 
 def test_a_judge_scores_what_it_can_and_the_rest_is_counted(folders: dict[str, Path], tmp_path: Path):
-    with stub_judge(said("7"), Reply(status=401, body=b"no")) as stub:
+    with stub_judge(Reply(status=401, body=b"no")) as stub:
         judge = ("--judge", stub.url, "--judge-model", "gpt-4")
-        code, out = score("mathvista", folders["mathvista"], RIGHT, tmp_path, *judge)
+        code, out = score("mathvista", folders["mathvista"], QUICK, tmp_path, *judge)
         assert (code, out["scoring"], out["accuracy"]) == (3, "judge gpt-4", 1.0)
         assert out["counts"] == {
             "questions": 4, "predicted": 3, "correct": 3, "missing": 0, "unknown": 0, "duplicate": 0, "malformed": 0,
             "unjudged": 1,
         }  # fmt: skip
         assert "status 401" in out["examples"]["unjudged"][0]["what"]
-        assert (out["judge"]["asked"], out["judge"]["failed"]) == (2, 1)
+        assert (out["judge"]["asked"], out["judge"]["failed"]) == (1, 1)
         stub.replies[:] = [said("[7, 8]")]
-        code, out = score("mathvista", folders["mathvista"], RIGHT, tmp_path, *judge)
-    assert (code, out["accuracy"], out["counts"]["unjudged"]) == (0, 1.0, 0)
-    assert (out["judge"]["asked"], out["judge"]["cached"]) == (1, 1)
+        for asked, cached in ((1, 0), (0, 1)):
+            code, out = score("mathvista", folders["mathvista"], QUICK, tmp_path, *judge)
+            assert (code, out["accuracy"], out["counts"]["unjudged"]) == (0, 1.0, 0)
+            assert (out["judge"]["asked"], out["judge"]["cached"]) == (asked, cached)
 
 
 def test_without_a_judge_the_score_says_so(folders: dict[str, Path], tmp_path: Path):
@@ -64,11 +67,11 @@ def test_without_a_judge_the_score_says_so(folders: dict[str, Path], tmp_path: P
 
 def test_mathverse_is_judged_in_both_steps(folders: dict[str, Path], tmp_path: Path):
     responses = {str(number): "The answer is A" for number in range(1, 11)}
-    with stub_judge(Reply(status=500)) as stub:
-        stub.replies[:] = [said("A"), said("1")] * 2 + [said("1")]
+    with stub_judge(said("1")) as stub:
         judge = ("--judge", stub.url, "--judge-model", "gpt-3.5-turbo")
         code, out = score("mathverse", folders["mathverse"], responses, tmp_path, *judge)
     assert (code, out["accuracy"]) == (0, 1.0)
+    assert {prompt[-10:] for prompt in stub.prompts} == {"d Answer: ", "Judgement:"}
     assert set(out["breakdowns"]["version"]) >= {"Text Dominant", "Vision Only"}
 
 

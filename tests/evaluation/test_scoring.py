@@ -32,7 +32,7 @@ VALUE = question("v", answer="0.75")
 
 @pytest.fixture(scope="module", params=RULES, ids=lambda rule: f"{rule.name}-{rule.protocol}")
 def scorer(request: pytest.FixtureRequest) -> Iterator[RowScorer]:
-    with RowScorer(request.param, workers=2) as made:
+    with RowScorer(request.param, workers=2, row_seconds=0.5) as made:
         yield made
 
 
@@ -86,10 +86,9 @@ HOSTILE = [
 
 
 def test_hostile_answers_end_in_an_outcome_each(scorer: RowScorer) -> None:
-    for asked in (CHOICE, VALUE):
-        ended = outcomes(scorer, asked, HOSTILE)
-        assert len(ended) == len(HOSTILE)
-        assert RowOutcome.PARTIAL not in ended
+    ended = outcomes(scorer, VALUE, HOSTILE)
+    assert len(ended) == len(HOSTILE)
+    assert not {RowOutcome.PARTIAL, RowOutcome.CORRECT} & set(ended)
     assert outcomes(scorer, VALUE, RIGHT[:1]) == [RowOutcome.CORRECT]
 
 

@@ -36,18 +36,18 @@ AHEAD = 512
 
 
 class RowScorer:
-    """Scores rows by one rule in worker processes, each row within `ROW_SECONDS`. A context manager.
+    """Scores rows by one rule in worker processes, each row within a limit. A context manager.
 
     Raises:
         RethinkerError: the rule's scorer environment is missing, or a worker cannot be started.
         ConfigError: there is no such benchmark or setting.
     """
 
-    def __init__(self, rule: Rule, *, workers: int) -> None:
+    def __init__(self, rule: Rule, *, workers: int, row_seconds: float = ROW_SECONDS) -> None:
         scorer = rule.benchmark().scorer
         work: Work[Row, Scored] = Work(
             module="rethinker.evaluation.worker",
-            settings={"rule": asdict(rule), "memory_bytes": MEMORY_BYTES, "row_seconds": ROW_SECONDS},
+            settings={"rule": asdict(rule), "memory_bytes": MEMORY_BYTES, "row_seconds": row_seconds},
             pack=pack_rows,
             decode=decoded,
             timeout_seconds=HUNG_SECONDS,
