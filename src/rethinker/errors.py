@@ -65,6 +65,8 @@ class ClusterError(RethinkerError):
 
 class RankLostError(RethinkerError):
     """A process of a run died, hangs, or cannot be reached; the run can go on from its last checkpoint."""
+
+
 class JudgeError(RethinkerError):
     """A judge gave no usable answer to one question; its row has no verdict, and is counted."""
 
