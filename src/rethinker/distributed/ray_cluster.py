@@ -155,7 +155,6 @@ class RayCluster:
             if address:
                 ray.init(address=address, log_to_driver=False, configure_logging=False)
             else:
-                os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's default, of which it tells unless asked for
                 ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ClusterError(
