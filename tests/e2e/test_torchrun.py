@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 from tests.e2e import runs
+
+pytestmark = pytest.mark.cluster
 
 PATIENCE = 400.0
 

@@ -16,6 +16,8 @@ from tests.e2e import runs
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
+pytestmark = pytest.mark.cluster
+
 HEAD, FAR = "rethinker-a", "rethinker-b"
 ADDRESS = {HEAD: "10.77.41.1", FAR: "10.77.41.2"}
 PORT = 6399

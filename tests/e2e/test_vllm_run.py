@@ -11,7 +11,7 @@ from tests.e2e import runs
 RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE = RECIPES / "tiny-vllm.yaml"
 
-pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")]
 
 SMALL = (
     "threads=1",
