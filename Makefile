@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: demo test test-long lint
+.PHONY: demo test test-cluster test-long lint
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core-stamp  ## Train the embedded model and show that it got better.
@@ -17,6 +17,9 @@ demo: $(VENV)/.core-stamp  ## Train the embedded model and show that it got bett
 
 test: $(VENV)/.test-stamp  ## Everything that is quick.
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+test-cluster: $(VENV)/.test-stamp  ## Real clusters whose processes are really killed.
+	$(BIN)/python -m pytest -m cluster $(TEST_ARGS)
 
 test-long: $(VENV)/.test-stamp  ## What takes minutes.
 	$(BIN)/python -m pytest -m long $(TEST_ARGS)

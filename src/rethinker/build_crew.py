@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from packaging.version import Version
 
 from rethinker.build_learner import build_learner, build_outline, build_planner, build_rank
 from rethinker.build_model import build_engine, build_own_engine, build_vlm, resolve_device, set_threads
@@ -24,6 +27,8 @@ from rethinker.interfaces import Learner, RolloutEngine, WeightSync
 from rethinker.models.vlm import VLM
 from rethinker.rollout.sync import LocalSync
 from rethinker.timing import Stopwatch
+
+OLDEST_RAY = "2.50"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ def build_crew(config: Config, stopwatch: Stopwatch, *, after_loss: bool) -> Cre
 
             return torchrun_crew(config, stopwatch)
         case "ray":
+            refuse_missing_ray(_version("ray"))
             from rethinker.build_ray import ray_crew
 
             return ray_crew(config, after_loss=after_loss)
@@ -123,6 +129,24 @@ def serve_engine(config: Config, *, fetch: Callable[[Any], Chunk]) -> Mapping[st
         fetch: Gets a chunk of weights from what stands for it.
     """
     return {"engine": EngineReplica(build_own_engine(config, device=resolve_device(config.device)), fetch=fetch)}
+
+
+def refuse_missing_ray(version: str | None) -> None:
+    """Ray has to be there, and new enough.
+
+    Raises:
+        ClusterError: it is not.
+    """
+    if version is None or Version(version) < Version(OLDEST_RAY):
+        have = f"Ray {version} is too old for cluster.kind=ray" if version else "cluster.kind=ray needs Ray"
+        raise ClusterError(f"{have}: pip install 'rethinker[ray]' (Ray {OLDEST_RAY} or later) on every machine")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def refuse_stray_launch(config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,12 @@ from rethinker.cluster_config import RayClusterConfig
 from rethinker.config import Config
 from rethinker.distributed.peers import gather
 from rethinker.distributed.pool import PooledEngine
-from rethinker.distributed.ray_cluster import RayCluster, RayLine, RayPeer, Seat, gathered_chunks
+from rethinker.distributed.ray_cluster import RayCluster, RayLine, RayPeer, Seat, gathered_chunks, meet_where_ray_does
 from rethinker.distributed.weights import ChunkedSync, ColocatedSync
 from rethinker.errors import ClusterError
 from rethinker.interfaces import WeightSync
+
+_LOG = logging.getLogger("rethinker")
 
 
 def ray_crew(config: Config, *, after_loss: bool) -> Crew:
@@ -99,9 +102,13 @@ def _seated(config: Config, cluster: RayCluster, sizes: range) -> tuple[list[Ray
     refused: ClusterError | None = None
     for ranks in sizes:
         try:
-            return cluster.take(_seats(config, ranks)), ranks
+            lines = cluster.take(_seats(config, ranks))
         except ClusterError as error:
             refused = refused or error
+            continue
+        if refused is not None:
+            _LOG.warning("%s Going on with %d of %d learner ranks", refused, ranks, sizes[0])
+        return lines, ranks
     assert refused is not None
     raise refused
 
@@ -127,6 +134,7 @@ def _rank(config: Config, *, rank: int, ranks: int, meeting: str) -> Any:
     settings = config.cluster
     assert isinstance(settings, RayClusterConfig)
     set_threads(config.threads or max(1, int(settings.cpus)))
+    meet_where_ray_does()
     return serve_rank(
         config,
         rank=rank,

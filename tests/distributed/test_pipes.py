@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from torch.distributed import TCPStore
 
-from rethinker.distributed.host import Host
+from rethinker.distributed.host import Host, portable
 from rethinker.distributed.peers import Peer, call_all, gather
 from rethinker.distributed.pipes import Pipe, listen, serve
 from rethinker.errors import DataError, RankLostError
@@ -121,3 +121,11 @@ def test_ranks_that_do_not_come_are_counted() -> None:
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     with pytest.raises(RankLostError, match=r"ranks \[1, 2\] did not come within 0\.1 seconds"):
         listen(store, ranks=3, patience=0.1)
+
+
+def test_what_a_collective_says_of_a_death_is_a_lost_rank() -> None:
+    said = "[gloo/transport/tcp/pair.cc:553] Connection closed by peer [10.0.0.2]:58004.\nThis is typically caused by"
+    found = portable(RuntimeError(said), where="learner.run")
+    assert isinstance(found, RankLostError)
+    assert "another learner rank died or cannot be reached: [gloo/transport/tcp/pair.cc:553]" in str(found)
+    assert isinstance(portable(RuntimeError("shapes differ"), where="learner.run"), RuntimeError)

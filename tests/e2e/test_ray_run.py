@@ -19,6 +19,8 @@ from rethinker.runs.rollouts import read_rollouts
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
+pytestmark = pytest.mark.cluster
+
 PATIENCE = 600.0
 
 RAY = (

@@ -11,7 +11,7 @@ from tests.e2e import runs
 RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE = RECIPES / "tiny-vllm.yaml"
 
-pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")]
 
 SMALL = (
     "threads=1",
@@ -32,11 +32,14 @@ SMALL = (
 )
 
 
-@pytest.mark.parametrize("recipe", ["tiny-vllm.yaml", "tiny-ray.yaml"])
-def test_five_steps_end_with_engine_and_learner_agreed(tmp_path: Path, recipe: str) -> None:
-    if "ray" in recipe and find_spec("ray") is None:
+@pytest.mark.parametrize(
+    "recipe", [["tiny-vllm.yaml"], ["tiny-ray.yaml"], ["tiny-ray.yaml", "cluster.colocated=true"]], ids="+".join
+)
+def test_five_steps_end_with_engine_and_learner_agreed(tmp_path: Path, recipe: list[str]) -> None:
+    name, *overrides = recipe
+    if "ray" in name and find_spec("ray") is None:
         pytest.skip("Ray is not installed")
-    process = runs.spawn("train", RECIPES / recipe, f"run.dir={tmp_path / 'run'}", *SMALL, folder=tmp_path)
+    process = runs.spawn("train", RECIPES / name, f"run.dir={tmp_path / 'run'}", *SMALL, *overrides, folder=tmp_path)
     _, error = process.communicate(timeout=400)
     assert process.returncode == 0, error[-3000:]
     rows = runs.metrics(tmp_path / "run")

@@ -7,8 +7,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from torch import distributed
+
 from rethinker.distributed.shipping import Receiver, Shipment
-from rethinker.errors import RethinkerError
+from rethinker.errors import RankLostError, RethinkerError
 from rethinker.types import Prompt
 
 
@@ -32,7 +34,12 @@ class Host:
 
 
 def portable(error: Exception, *, where: str) -> Exception:
-    """The error as it can travel: itself, or its words where it cannot be pickled and read again."""
+    """The error as it can travel: itself, or its words where it cannot be pickled and read again.
+
+    What a collective says of another rank's death is said as that.
+    """
+    if _is_a_death(error):
+        return RankLostError(f"another learner rank died or cannot be reached: {str(error).strip().splitlines()[0]}")
     try:
         same = pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 (an error's own pickling may raise anything)
@@ -40,3 +47,8 @@ def portable(error: Exception, *, where: str) -> Exception:
     if not isinstance(error, RethinkerError):  # which says all by itself
         same.add_note(f"in {where}, there:\n{''.join(traceback.format_exception(error))}")
     return same
+
+
+def _is_a_death(error: Exception) -> bool:
+    """Whether a collective failed for want of another rank. gloo has no class of errors of its own."""
+    return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo/" in str(error))

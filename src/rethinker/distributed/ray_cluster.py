@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
@@ -201,6 +202,15 @@ class RayCluster:
         named = type(seat.name.replace(" ", "_"), (_Actor,), {})  # what `ps` and Ray's own lists show
         make: Any = ray.remote(named).options(num_cpus=seat.cpus, num_gpus=seat.gpus, scheduling_strategy=strategy)
         return RayLine(seat, make.remote(), self._catalogue)
+
+
+def meet_where_ray_does() -> None:
+    """Let collectives use the network by which Ray knows this machine; a host name may stand for the loopback alone."""
+    address = ray.util.get_node_ip_address()
+    for interface, addresses in psutil.net_if_addrs().items():
+        if any(each.address == address for each in addresses):
+            for library in ("GLOO", "NCCL"):
+                os.environ.setdefault(f"{library}_SOCKET_IFNAME", interface)
 
 
 def gathered_chunks(sources: Sequence[RayPeer], *, patience: float) -> list[Any]:
