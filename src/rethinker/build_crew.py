@@ -21,6 +21,7 @@ from rethinker.distributed.chunks import Chunk
 from rethinker.distributed.learner import ShardedLearner
 from rethinker.distributed.peers import Peer
 from rethinker.distributed.replica import EngineReplica
+from rethinker.distributed.stores import Store
 from rethinker.distributed.weights import BesideLearner, WeightSource
 from rethinker.errors import ClusterError
 from rethinker.interfaces import Learner, RolloutEngine, WeightSync
@@ -99,16 +100,14 @@ def sharded_learner(config: Config, ranks: list[Peer], *, patience: float) -> tu
 
 
 def serve_rank(
-    config: Config, *, rank: int, ranks: int, init_method: str, patience: float, device: str, engine: bool, chunk: int
+    config: Config, *, rank: int, ranks: int, store: Store, patience: float, device: str, engine: bool, chunk: int
 ) -> Mapping[str, object]:
     """One rank of the learner, and beside it an engine where asked for.
 
     Args:
         chunk: Bytes of the pieces in which weights go to engines elsewhere.
     """
-    learner = build_rank(
-        config, rank=rank, ranks=ranks, init_method=init_method, timeout_seconds=patience, device=device
-    )
+    learner = build_rank(config, rank=rank, ranks=ranks, store=store, timeout_seconds=patience, device=device)
     if not engine:
         return {
             "learner": learner,

@@ -13,6 +13,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from rethinker.config import Config
 from rethinker.distributed.rank import LearnerRank
 from rethinker.distributed.sharding import Sharded, Sharding, keep_masters
+from rethinker.distributed.stores import Store
 from rethinker.errors import ConfigError
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
 from rethinker.learner.ranks import Ranks
@@ -64,7 +65,7 @@ def build_outline(config: Config, sharing: tuple[bool, bool]) -> VLM:
 
 
 def build_rank(
-    config: Config, *, rank: int, ranks: int, init_method: str, timeout_seconds: float, device: str
+    config: Config, *, rank: int, ranks: int, store: Store, timeout_seconds: float, device: str
 ) -> LearnerRank:
     """One rank of a sharded learner; all ranks are made at the same time. Arguments as `LearnerRank`.
 
@@ -80,7 +81,7 @@ def build_rank(
     return LearnerRank(
         rank=rank,
         ranks=ranks,
-        init_method=init_method,
+        store=store,
         timeout_seconds=timeout_seconds,
         device=device,
         make=partial(_sharded_learner, config),

@@ -15,6 +15,7 @@ from rethinker.config import Config
 from rethinker.distributed.peers import gather
 from rethinker.distributed.pool import PooledEngine
 from rethinker.distributed.ray_cluster import RayCluster, RayLine, RayPeer, Seat, gathered_chunks, meet_where_ray_does
+from rethinker.distributed.stores import shared_store
 from rethinker.distributed.weights import ChunkedSync, ColocatedSync
 from rethinker.errors import ClusterError
 from rethinker.interfaces import WeightSync
@@ -139,7 +140,7 @@ def _rank(config: Config, *, rank: int, ranks: int, meeting: str) -> Any:
         config,
         rank=rank,
         ranks=ranks,
-        init_method=f"tcp://{meeting}",
+        store=shared_store(meeting, rank=rank, ranks=ranks, patience=settings.patience_seconds),
         patience=settings.patience_seconds,
         device=resolve_device(config.device),
         engine=settings.colocated,

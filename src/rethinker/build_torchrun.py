@@ -72,7 +72,7 @@ def _served(config: Config, launch: Launch) -> Mapping[str, object]:
         config,
         rank=launch.rank,
         ranks=launch.ranks,
-        init_method="env://",
+        store=launch.store(_patience(config)),
         patience=_patience(config),
         device=f"cuda:{launch.local_rank}" if device == "cuda" else device,
         engine=True,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.distributed import FileStore
 
 from rethinker.build_learner import build_outline, build_planner, build_rank
 from rethinker.config import Config
@@ -41,7 +42,7 @@ class Seat:
         if torch.distributed.is_initialized():  # a test failed before it closed its ranks
             torch.distributed.destroy_process_group()
         self.rank = build_rank(
-            config, rank=number, ranks=ranks, init_method=f"file://{store}", timeout_seconds=SECONDS, device="cpu"
+            config, rank=number, ranks=ranks, store=FileStore(store, ranks), timeout_seconds=SECONDS, device="cpu"
         )
         return self.rank.sharing()
 

@@ -16,6 +16,7 @@ from tests.distributed.seats import Seats
 from tests.learner.given import experience
 from tests.models import toys
 from tests.models.checks import problem
+from torch.distributed import HashStore
 
 from rethinker.build_learner import build_learner, build_rank
 from rethinker.build_model import build_vlm
@@ -297,4 +298,4 @@ def test_a_rank_that_dies_is_named(folder: Path, tmp_path: Path) -> None:
 def test_an_optimiser_that_keeps_whole_weights_is_refused(folder: Path) -> None:
     config = config_of(folder, learner={"optimizer": "adamw_8bit"})
     with pytest.raises(ConfigError, match="adamw_8bit cannot be sharded"):
-        build_rank(config, rank=0, ranks=1, init_method="env://", timeout_seconds=1, device="cpu")
+        build_rank(config, rank=0, ranks=1, store=HashStore(), timeout_seconds=1, device="cpu")

@@ -15,11 +15,10 @@ from datetime import timedelta
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from torch.distributed import Store  # type: ignore[attr-defined]  # exported, but not by name
-
 from rethinker.distributed.host import Host, portable
 from rethinker.distributed.peers import Peer
 from rethinker.distributed.shipping import Catalogue, Sender
+from rethinker.distributed.stores import Store
 from rethinker.errors import RankLostError
 
 _ADDRESS, _KEY = "rethinker/address", "rethinker/key"

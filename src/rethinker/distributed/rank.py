@@ -14,6 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from rethinker.distributed import checkpoints, export
 from rethinker.distributed.sharding import whole
+from rethinker.distributed.stores import Store
 from rethinker.learner.learner import PolicyLearner
 from rethinker.learner.work import MicroBatch, Work
 from rethinker.types import Metrics, State
@@ -25,7 +26,7 @@ class LearnerRank:
     Args:
         rank: From 0.
         ranks: How many there are.
-        init_method: Where they meet, as torch.distributed reads it: `tcp://host:port`, `file:///path`, `env://`.
+        store: Where they meet; nothing of ranks that met before may be in it.
         timeout_seconds: A collective that lasts longer fails: another rank is dead or hangs.
         device: `cpu`, or the CUDA device of this rank.
         make: Makes the learner, its model spread over a mesh of one dimension.
@@ -36,7 +37,7 @@ class LearnerRank:
         *,
         rank: int,
         ranks: int,
-        init_method: str,
+        store: Store,
         timeout_seconds: float,
         device: str,
         make: Callable[[DeviceMesh], PolicyLearner],
@@ -47,7 +48,7 @@ class LearnerRank:
             torch.cuda.init()  # or the mesh chooses a device by itself
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo",  # numbers and offloaded weights travel on the CPU
-            init_method=init_method,
+            store=store,
             rank=rank,
             world_size=ranks,
             timeout=timedelta(seconds=timeout_seconds),
