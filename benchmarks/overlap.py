@@ -3,9 +3,9 @@
     python benchmarks/overlap.py [--json OUT] [--picture OUT] [--quick] [--repeats N]
 
 Whole runs of the embedded model with one learner rank and one engine, each process held to a core of its own with one
-thread; the driver goes where there is room. Each step samples QUERIES × GROUP responses and makes one update on them.
-The sizes are chosen so that generation takes about as long as the update, and the learning rate is next to nothing, so
-that both arms do the same work at every step. With staleness 1 the learner also asks itself for the log-probs of the
+thread; the driver goes where there is room. Each step samples 16 × 8 responses of up to 96 tokens and makes one update
+on them: sizes at which generation takes about as long as the learner's work. The learning rate is next to nothing, so
+that both arms do the same at every step. With staleness 1 the learner's work is the update and the log-probs of stale
 samples (`learner.behaviour_logprobs=auto`), which its arm pays for. Runs take turns; a ratio is of a pair's seconds per
 step, above 1 where staleness 1 is faster.
 """
@@ -23,7 +23,7 @@ import reporting
 from ray_runs import RAY, SEATS, Training, mean_seconds, pin, whole_steps
 from reporting import Bars, Column
 
-QUERIES, GROUP, TOKENS = 16, 8, 48
+QUERIES, GROUP, TOKENS = 16, 8, 96
 TARGET = 1.4
 UNCOUNTED = 3
 """Steps before the processes are warm and held to their cores."""
