@@ -113,10 +113,10 @@ during the update and asks the learner for the log-probs of what is stale; the r
         benchmark="loop_overhead",
         arguments="",
         text="""\
-Runs of the tiny recipe, in one process of one thread and in Ray with one learner rank and one engine. Overhead is all of
-a step but generating (second looks too), verifying and updating: prompts, credit, replay, sync, the record of responses.
-What calls between processes cost lies in the stretches that wait for them, and shows in the whole step beside one
-process's.""",
+Runs of the tiny recipe, in one process of one thread and in Ray with one learner rank and one engine. Overhead is all
+of a step but generating (second looks too), verifying and updating: prompts, credit, replay, sync, the record of
+responses. What calls between processes cost lies in the stretches that wait for them, and shows in the whole step
+beside one process's.""",
         picture="seconds of a step and of the work in it, in one process and in Ray",
     ),
     Section(
