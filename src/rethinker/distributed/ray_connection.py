@@ -31,16 +31,19 @@ def connect(address: str, *, cpus: float) -> None:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # else actors yield to everything, and they are the run
-    if not address:  # started here, with a token of its own, which is Ray's default, but told at length
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     _refuse_silence(address)
     with _stderr_aside() as words:
         try:
             if address:
-                ray.init(address=address, log_to_driver=False, configure_logging=False)
-            else:
-                started = {"num_cpus": ceil(cpus), "include_dashboard": False}
-                ray.init("local", log_to_driver=False, configure_logging=False, **started)
+                ray.init(address, log_to_driver=False, configure_logging=False)
+            else:  # "local", or Ray joins whichever was started last on this machine
+                ray.init(
+                    "local",
+                    num_cpus=ceil(cpus),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    configure_logging=False,
+                )
         except (RayError, OSError, RuntimeError, ValueError) as error:
             raise ClusterError(_refusal(address, error, words())) from error
 
