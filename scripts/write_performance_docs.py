@@ -99,6 +99,37 @@ bfloat16 saves memory and costs time; on CUDA it is what the recipes train in.""
         picture="seconds and memory of an update under each setting",
     ),
     Section(
+        title="Generating while learning",
+        benchmark="overlap",
+        arguments="",
+        text="""\
+Runs in Ray with one learner rank and one engine, each on a core of its own, at sizes at which generation takes about as
+long as the learner's work: 16 × 8 responses of up to 96 tokens, one update a step. Staleness 1 samples the next batch
+during the update and asks the learner for the log-probs of what is stale; the ratio counts that.""",
+        picture="seconds of a step and its parts with staleness 0 and 1",
+    ),
+    Section(
+        title="The loop in Ray",
+        benchmark="loop_overhead",
+        arguments="",
+        text="""\
+Runs of the tiny recipe, in one process of one thread and in Ray with one learner rank and one engine. Overhead is all
+of a step but generating (second looks too), verifying and updating: prompts, credit, replay, sync, the record of
+responses. What calls between processes cost lies in the stretches that wait for them, and shows in the whole step
+beside one process's.""",
+        picture="seconds of a step and of the work in it, in one process and in Ray",
+    ),
+    Section(
+        title="Host memory over a run",
+        benchmark="host_memory",
+        arguments="",
+        text="""\
+500 steps in Ray, an episode ahead, with small batches, an image in every prompt, a checkpoint every 50 steps and the
+record of responses. First and last are the ends of a line fitted over the last 400 steps. Each process counts what it
+shares with no other, the whole tree everything once.""",
+        picture="memory of the whole tree, of each process and of Ray, by step",
+    ),
+    Section(
         title="Real shapes on a GPU",
         benchmark="real_shapes",
         arguments="--device cuda",

@@ -104,3 +104,18 @@ def test_every_value_of_the_papers_recipes_says_whose_it_is(name: str) -> None:
 def test_a_recipe_fits_the_gpus_it_names(names: tuple[str, ...], gpus: int, gigabytes: float) -> None:
     config = resolved(*names)
     assert plan_of(config, shape(config), gpus=gpus).fits(gigabytes)
+
+
+def test_a_plan_counts_vllms_own_weights_while_it_is_awake() -> None:
+    own = resolved("tiny")
+    asleep = resolved("tiny-vllm")
+    assert asleep.engine.kind == "vllm"
+    awake = asleep.model_copy(update={"engine": asleep.engine.model_copy(update={"sleep": False})})
+    model = shape(own)
+    weights = {"engine's weights": model.total.total * 4}
+    moments = [plan_of(config, model, gpus=1).memory.moments for config in (own, asleep, awake)]
+    plain, slept, stayed = ({name: "engine's weights" in parts for name, parts in each.items()} for each in moments)
+    assert not any(plain.values())
+    assert slept == {name: name != "update" for name in plain}
+    assert all(stayed.values())
+    assert all(weights.items() <= parts.items() for parts in moments[2].values())

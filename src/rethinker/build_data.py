@@ -186,8 +186,9 @@ def _stream(
     part: Part, training: ProblemSource | None, quarantine: Quarantine, prepare: Prepare | None, *, seed: int
 ) -> Stream:
     if isinstance(part.data, GymDataConfig):
-        gym = GymStream(gym_mixture(part.data), seed=seed)
-        return PrefixedStream(gym, part.name) if part.name else gym
+        if part.name:  # under which problems are others than those that were drawn ahead
+            return PrefixedStream(GymStream(gym_mixture(part.data), seed=seed), part.name)
+        return GymStream(gym_mixture(part.data), seed=seed, prepare=prepare, threads=1)
     assert training is not None
     return ProblemStream(
         training,

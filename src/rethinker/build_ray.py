@@ -38,7 +38,7 @@ def ray_crew(config: Config, *, after_loss: bool) -> Crew:
     cluster = RayCluster(
         address=settings.address,
         placement_seconds=settings.placement_seconds,
-        cpus=_processes(config, settings.ranks),
+        cpus=_processes(config, settings.ranks) * settings.cpus,
     )
     try:
         return _crew(config, cluster, _sizes(settings, after_loss=after_loss))

@@ -199,7 +199,7 @@ class Run:
         self._step_began = now
         values: dict[str, float | int | None] = {name: mean.value for name, mean in merge(metrics, timings).items()}
         values |= {"episode": episode, "policy_version": version, "data/quarantined": len(self.parts.quarantine)}
-        values["system/memory_bytes"] = self._memory.sample()
+        values["system/memory_bytes"] = self._memory.latest_bytes
         self.parts.tracker.log(self._step, values)
         self._progress.update(
             self._step,

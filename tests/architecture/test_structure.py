@@ -211,7 +211,7 @@ def test_torch_is_not_imported_where_it_is_not_needed() -> None:
     assert done.stdout.strip() == "False"
 
 
-OF_RAY = {"rethinker.build_ray", "rethinker.distributed.ray_cluster"}
+OF_RAY = {"rethinker.build_ray", "rethinker.distributed.ray_cluster", "rethinker.distributed.ray_connection"}
 """Modules that cannot be without Ray; whoever asks for Ray imports them, inside a function."""
 
 

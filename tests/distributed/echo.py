@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Mapping
 
@@ -38,6 +39,8 @@ class Echo:
         return sum(int(array.sum()) for array in ray.get(arrays))
 
     def hang(self) -> None:
+        sys.stderr.write("said on stderr\n")
+        sys.stderr.flush()
         threading.Event().wait()
 
 

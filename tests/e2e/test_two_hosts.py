@@ -157,7 +157,7 @@ def test_a_run_across_two_hosts_goes_on_after_the_link_was_cut(
     driver.when(lambda: driver.steps() >= 2)
     link(FAR, "rt-b", up=False)
     driver.when(lambda: "going on from the last checkpoint, restart 1" in driver.said())
-    assert "is gone" in driver.said() or "did not start within cluster.placement_seconds" in driver.said()
+    assert "is gone" in driver.said() or "did not answer within cluster.placement_seconds" in driver.said()
     link(FAR, "rt-b", up=True)
     ip("-n", FAR, "route", "replace", "default", "via", ADDRESS[HEAD])
     ray_start(FAR, cluster, scratch)

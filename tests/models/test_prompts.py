@@ -161,6 +161,18 @@ def test_pixels_are_made_once_and_kept_within_their_bound() -> None:
     assert again.equal(one.vision([made])["pixel_values"])
 
 
+def test_pixels_go_with_their_prompt() -> None:
+    vlm = VLM(*toys.build("Qwen2-VL"))
+    kept = vlm.encode(problem("one"), "plain")
+    alone = vlm._cache.nbytes
+    for _ in range(4):
+        vlm.encode(problem("one"), "plain")
+    assert vlm._cache.nbytes == alone
+    assert vlm._cache.get(kept) is not None
+    del kept
+    assert vlm._cache.nbytes == 0
+
+
 def test_texts_do_not_fill_the_cache() -> None:
     vlm = VLM(*toys.build("Qwen3 (text)"), pixel_bytes=2_000)
     for number in range(50):

@@ -115,8 +115,11 @@ def plan_of(config: Config, model: Architecture, *, gpus: int) -> Plan:
         reference=reference,
         gpus=gpus,
     )
-    moments = {UPDATE: _update(config, model, width, gpus)} | {
-        name: generation.of_generation(model, each, bounds, width=width, gpus=gpus) for name, each in asked.items()
+    copied = _engine_weights(config, model, width)
+    sleeps = config.engine.kind == "vllm" and config.engine.sleep
+    moments = {UPDATE: _update(config, model, width, gpus) | ({} if sleeps else copied)} | {
+        name: generation.of_generation(model, each, bounds, width=width, gpus=gpus) | copied
+        for name, each in asked.items()
     }
     token_bytes = generation.token_bytes(model, width)
     return Plan(
@@ -177,8 +180,16 @@ def _image_tokens(config: Config, model: Architecture, prompt: int) -> int:
     return min(prompt, model.image_tokens(config.model.max_pixels)) if config.model.max_pixels else prompt
 
 
+def _engine_weights(config: Config, model: Architecture, width: int) -> dict[str, int]:
+    """vLLM's own copy of the weights beside the learner's, adapters merged, cut among the GPUs of an engine."""
+    if config.engine.kind != "vllm" or config.engines_apart:
+        return {}
+    base = model.total.total - model.total.adapter
+    return {"engine's weights": base * width // config.engine.tensor_parallel}
+
+
 def _bounds(config: Config) -> Bounds:
-    """Of the engine; vLLM's are reckoned as the torch engine's, without its copy of the weights."""
+    """Of the engine; what vLLM needs for a forward is reckoned as what the torch engine needs."""
     engine = config.engine
     read = engine.read_tokens if engine.kind == "torch" else _VLLM_READ_TOKENS
     return Bounds(max_rows=engine.max_rows, cache_bytes=engine.cache_bytes, read_tokens=read)

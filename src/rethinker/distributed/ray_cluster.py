@@ -6,12 +6,14 @@ a new one would be empty: who lost one asks for its seat again and fills it.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -22,8 +24,13 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from rethinker.distributed.host import Host, portable
 from rethinker.distributed.peers import Peer
+from rethinker.distributed.ray_connection import connect
 from rethinker.distributed.shipping import Catalogue, Sender, Shipment
 from rethinker.errors import ClusterError, RankLostError
+
+_LOG = logging.getLogger("rethinker")
+_SOON = 3.0
+"""Seconds within which seats are had where there is room."""
 
 Make = Callable[[], Mapping[str, object]]
 """Makes what a process serves, in that process; pickled on its way there."""
@@ -47,11 +54,33 @@ class Seat:
         return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """Where a process is, for people who look for what is left of it.
+
+    Attributes:
+        node: Address of its machine.
+        log: The file there that has its stderr.
+    """
+
+    node: str
+    log: Path
+
+    def __str__(self) -> str:
+        lines = self.log.read_text(errors="replace").split("\n") if self.log.is_file() else []
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"its log on {self.node} is {self.log}" + (f", which ends with: {last}" if last else "")
+
+
 class _Actor:
     """The far side of a `RayLine`."""
 
     def __init__(self) -> None:
         self._host = Host({})
+
+    def whereabouts(self) -> Whereabouts:
+        """Ray has put stderr into a file of this process's own."""
+        return Whereabouts(node=ray.util.get_node_ip_address(), log=Path(os.readlink("/proc/self/fd/2")))
 
     def address(self) -> str:
         """An address of this machine with a port that is free now."""
@@ -82,14 +111,20 @@ class RayLine:
         self._actor = actor
         self._sender = Sender(catalogue)
         self._lock = threading.Lock()
+        self._whereabouts: Whereabouts | None = None
+        actor.whereabouts.remote().future().add_done_callback(self._note)
+
+    def _note(self, told: Future[Whereabouts]) -> None:
+        if told.exception() is None:
+            self._whereabouts = told.result()
 
     def address(self, patience: float) -> str:
         """Where other processes may meet it."""
-        return str(_answer(self._actor.address.remote(), self.seat.name, patience))
+        return str(self.answer(self._actor.address.remote(), patience, limit="cluster.placement_seconds"))
 
     def open(self, make: Make) -> Future[None]:
         """Make what the actor serves."""
-        return _mapped(self._actor.open.remote(make), self.seat.name)
+        return self.mapped(self._actor.open.remote(make))
 
     def peer(self, served: str) -> RayPeer:
         """One of the objects over there."""
@@ -105,6 +140,37 @@ class RayLine:
             shipment = self._sender.pack(arguments)
             return self._actor.handle.options(num_returns=returns).remote(target, shipment)
 
+    def mapped(self, reference: Any) -> Future[Any]:
+        """A future of the value behind a reference, with our errors in place of Ray's."""
+        mapped: Future[Any] = Future()
+
+        def settle(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is None:
+                mapped.set_result(done.result())
+            else:
+                mapped.set_exception(self._translated(error))
+
+        reference.future().add_done_callback(settle)
+        return mapped
+
+    def answer(self, reference: Any, patience: float, *, limit: str = "cluster.patience_seconds") -> Any:
+        """The value behind a reference, with our errors in place of Ray's."""
+        try:
+            return ray.get(reference, timeout=patience)
+        except GetTimeoutError as error:
+            raise RankLostError(f"{self.seat.name} did not answer within {limit}={patience:g}") from error
+        except RayError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: BaseException) -> BaseException:
+        if isinstance(error, RayTaskError):
+            return error.cause
+        if not isinstance(error, RayError):
+            return error
+        gone = f"{self.seat.name} is gone: {_why(error)}"
+        return RankLostError(f"{gone}; {self._whereabouts}" if self._whereabouts else gone)
+
     def kill(self) -> None:
         """End the process at once."""
         ray.kill(self._actor)
@@ -116,19 +182,19 @@ class RayPeer(Peer):
     def __init__(self, name: str, served: str, line: RayLine) -> None:
         self.name = name
         self._served = served
-        self._line = line
+        self.line = line
 
     def call(self, method: str, *args: object) -> Future[Any]:
         """Send the call."""
-        return _mapped(self.refer(method, *args), self.name)
+        return self.line.mapped(self.refer(method, *args))
 
     def refer(self, method: str, *args: object, returns: int = 1) -> Any:
         """Send the call and do not bring its result here (see `RayLine.send`)."""
-        return self._line.send(f"{self._served}.{method}", args, returns=returns)
+        return self.line.send(f"{self._served}.{method}", args, returns=returns)
 
     def close(self) -> None:
         """End the actor, other objects of it included."""
-        self._line.kill()
+        self.line.kill()
 
 
 class RayCluster:
@@ -143,24 +209,14 @@ class RayCluster:
         ClusterError: nobody is at that address.
     """
 
-    def __init__(self, *, address: str, placement_seconds: float, cpus: int) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_worker_niceness", "0")  # else actors yield to everything, and they are the run
+    def __init__(self, *, address: str, placement_seconds: float, cpus: float) -> None:
         self._patience = placement_seconds
+        self._alone = not address
         self._group: PlacementGroup | None = None
         self._seats: list[Seat] = []
         self._catalogue = Catalogue(ray.put, carried=(ray.ObjectRef,))
         self._lines: list[RayLine] = []
-        try:
-            if address:
-                ray.init(address=address, log_to_driver=False, configure_logging=False)
-            else:
-                ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterError(
-                f"no Ray answers at cluster.address={address!r}: {error}; start one there (ray start --head) or leave "
-                "the address empty to use this machine alone"
-            ) from error
+        connect(address, cpus=cpus)
 
     def take(self, seats: Sequence[Seat]) -> list[RayLine]:
         """A process on every seat.
@@ -170,11 +226,32 @@ class RayCluster:
         """
         self._seats = list(seats)
         self._group = placement_group([seat.bundle for seat in seats], strategy="PACK")
-        if not self._group.wait(self._patience):
+        if not self._group.wait(min(_SOON, self._patience)) and not self._waited(seats):
             remove_placement_group(self._group)
-            raise ClusterError(_no_room(seats, self._patience))
+            raise ClusterError(
+                f"the cluster has no room for {len(seats)} processes after cluster.placement_seconds="
+                f"{self._patience:g}: {_room(seats)}. Ask for fewer (cluster.ranks, engine.replicas, "
+                "engine.tensor_parallel), add nodes, or wait longer"
+            )
         self._lines = [self._sit(place) for place in range(len(seats))]
         return self._lines
+
+    def _waited(self, seats: Sequence[Seat]) -> bool:
+        """Whether there is room after a while; a Ray that was started here nobody joins."""
+        assert self._group is not None
+        if self._alone:
+            remove_placement_group(self._group)
+            raise ClusterError(
+                f"this machine has no room for {len(seats)} processes: {_room(seats)}. Ask for fewer (cluster.ranks, "
+                "engine.replicas, engine.tensor_parallel), or join a larger Ray by cluster.address"
+            )
+        _LOG.warning(
+            "no room yet for %d processes: %s. Waiting up to cluster.placement_seconds=%g",
+            len(seats),
+            _room(seats),
+            self._patience,
+        )
+        return bool(self._group.wait(max(0.0, self._patience - _SOON)))
 
     def retake(self, place: int) -> RayLine:
         """Another process on a seat whose own is dead or hangs.
@@ -220,55 +297,24 @@ def gathered_chunks(sources: Sequence[RayPeer], *, patience: float) -> list[Any]
         answers = [source.refer("chunk", returns=2) for source in sources]
         chunk, last = answers[0]
         chunks.append(chunk)
-        if _answer(last, sources[0].name, patience):
+        if sources[0].line.answer(last, patience):
             return chunks
 
 
-def _no_room(seats: Sequence[Seat], seconds: float) -> str:
-    """Which seats could not be had, and what there is."""
+def _room(seats: Sequence[Seat]) -> str:
+    """What each seat takes, and what there is."""
     asked = ", ".join(f"{seat.name} ({_amounts(seat.bundle)})" for seat in seats)
     total = {kind: sum(seat.bundle.get(kind, 0) for seat in seats) for kind in ("CPU", "GPU")}
     there = {kind: ray.cluster_resources().get(kind, 0) for kind in ("CPU", "GPU")}
     free = {kind: ray.available_resources().get(kind, 0) for kind in ("CPU", "GPU")}
-    return (
-        f"the cluster has no room for {len(seats)} processes after cluster.placement_seconds={seconds:g}: {asked}; "
-        f"{_amounts(total)} in all, of {_amounts(there)} there and {_amounts(free)} free. Ask for fewer "
-        "(cluster.ranks, engine.replicas, engine.tensor_parallel), add nodes, or wait longer"
-    )
+    return f"{asked}; {_amounts(total)} in all, of {_amounts(there)} there and {_amounts(free)} free"
 
 
 def _amounts(bundle: Mapping[str, float]) -> str:
     return " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
 
 
-def _mapped(reference: Any, name: str) -> Future[Any]:
-    """A future of the value behind a reference, with our errors in place of Ray's."""
-    mapped: Future[Any] = Future()
-
-    def settle(done: Future[Any]) -> None:
-        error = done.exception()
-        if error is None:
-            mapped.set_result(done.result())
-        else:
-            mapped.set_exception(_translated(error, name))
-
-    reference.future().add_done_callback(settle)
-    return mapped
-
-
-def _answer(reference: Any, name: str, patience: float) -> Any:
-    """The value behind a reference, with our errors in place of Ray's."""
-    try:
-        return ray.get(reference, timeout=patience)
-    except GetTimeoutError as error:
-        raise RankLostError(f"{name} did not start within cluster.placement_seconds={patience:g}") from error
-    except RayError as error:
-        raise _translated(error, name) from error
-
-
-def _translated(error: BaseException, name: str) -> BaseException:
-    if isinstance(error, RayTaskError):
-        return error.cause
-    if isinstance(error, RayError):
-        return RankLostError(f"{name} is gone: {str(error).strip().splitlines()[0]}")
-    return error
+def _why(error: RayError) -> str:
+    """Ray's reason, without the lines in which it lists the actor's own data."""
+    lines = str(error).strip().splitlines()
+    return " ".join(line.strip() for line in lines if line and not line.startswith("\t"))

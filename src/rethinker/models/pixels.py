@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import RLock
+from weakref import ref
 
 import torch
 from jaxtyping import Int
@@ -37,28 +39,41 @@ class Prepared:
 
 
 class PixelCache:
-    """The prompts last used, as many as fit in `limit` bytes; always the very last."""
+    """The prompts last used, as many as fit in `limit` bytes; always the very last.
+
+    What was made for a prompt goes when the prompt does: else a long run fills the room with what nobody can ask for.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held: OrderedDict[int, tuple[Prompt, Prepared]] = OrderedDict()
+        self._held: OrderedDict[int, tuple[ref[Prompt], Prepared]] = OrderedDict()
+        self._lock = RLock()  # a prompt may go in any thread, and in the middle of `put`
         self.nbytes = 0
 
     def get(self, prompt: Prompt) -> Prepared | None:
         """What was put for this very prompt."""
-        held = self._held.get(id(prompt))
-        if held is None:
-            return None
-        self._held.move_to_end(id(prompt))
-        return held[1]
+        with self._lock:
+            held = self._held.get(id(prompt))
+            if held is None:
+                return None
+            self._held.move_to_end(id(prompt))
+            return held[1]
 
     def put(self, prompt: Prompt, prepared: Prepared) -> None:
-        """Keep what was made; forget the longest unused where room is short. A kept prompt's id is nobody else's."""
-        self._held[id(prompt)] = (prompt, prepared)
-        self.nbytes += prepared.nbytes
-        while self.nbytes > self._limit and len(self._held) > 1:
-            _, (_, dropped) = self._held.popitem(last=False)
-            self.nbytes -= dropped.nbytes
+        """Keep what was made; forget the longest unused where room is short."""
+        key = id(prompt)  # nobody else's before the entry is gone
+        with self._lock:
+            self._drop(key)
+            self._held[key] = (ref(prompt, lambda _: self._drop(key)), prepared)
+            self.nbytes += prepared.nbytes
+            while self.nbytes > self._limit and len(self._held) > 1:
+                self._drop(next(iter(self._held)))
+
+    def _drop(self, key: int) -> None:
+        with self._lock:
+            held = self._held.pop(key, None)
+            if held is not None:
+                self.nbytes -= held[1].nbytes
 
 
 def join(parts: Sequence[Pixels]) -> Pixels:

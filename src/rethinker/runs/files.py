@@ -16,8 +16,11 @@ from rethinker.errors import RunFolderError
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
     """Open a file beside `path` that takes its place, flushed to disk, when the block ends without an error.
+
+    Args:
+        flush: Off, a power cut may take the file, and nothing else: for what can be done without.
 
     Raises:
         RunFolderError: it cannot be written (disk full, no permission); what stood at `path` still stands.
@@ -26,23 +29,28 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with aside.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         aside.replace(path)
-        sync_folder(path.parent)
+        if flush:
+            sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         aside.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | str, *, flush: bool = True) -> None:
     """Replace a file's content as a whole; text is UTF-8.
+
+    Args:
+        flush: As `atomic_file`.
 
     Raises:
         RunFolderError: as `atomic_file`.
     """
-    with atomic_file(path) as file:
+    with atomic_file(path, flush=flush) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 

@@ -112,7 +112,7 @@ class RolloutRecord:
             buffer = io.BytesIO()
             PIL.Image.fromarray(image.pixels).save(buffer, format="PNG")
             name = sha256(buffer.getvalue()).hexdigest()
-            write_atomically(self._images / f"{name}.png", buffer.getvalue())
+            write_atomically(self._images / f"{name}.png", buffer.getvalue(), flush=False)  # there are so many
             self._file_names[image.id] = name
         return name
 

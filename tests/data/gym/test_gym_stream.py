@@ -24,6 +24,20 @@ def test_the_stream_is_the_same_however_it_is_taken() -> None:
     assert all("/train/" in name for name in whole)
 
 
+def test_what_is_drawn_ahead_is_the_same_and_prepared_once() -> None:
+    prepared: list = []
+    ahead = GymStream(MIXTURE, seed=0, prepare=prepared.append, threads=2)
+    taken = [p for n in (3, 8, 2) for p in ahead.take(n)]
+    assert [p.id for p in taken] == [p.id for p in GymStream(MIXTURE, seed=0).take(13)]
+    ids = [p.id for p in list(prepared)]
+    assert len(set(ids)) == len(ids)
+    assert {p.id for p in taken} <= set(ids)
+    state = ahead.state_dict()
+    expected = [p.id for p in ahead.take(4)]
+    ahead.load_state_dict(state)
+    assert [p.id for p in ahead.take(4)] == expected
+
+
 def test_seeds_see_different_problems() -> None:
     first, second = ({p.id for p in GymStream(MIXTURE, seed=seed).take(50)} for seed in (0, 1))
     assert not first & second

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from rethinker.data.gym.catalogue import GymId, Split, check, problem
+from rethinker.data.prefetch import Prefetch, Prepare
 from rethinker.errors import DatasetError
 from rethinker.interfaces import ProblemSource, Stream
 from rethinker.seeding import Purpose, generator
@@ -22,12 +23,22 @@ Mixture = Sequence[tuple[str, int, float]]
 INDICES = 2**40
 """Training indices are drawn from so many that runs with different seeds see different problems."""
 
+AHEAD_BYTES = 250_000_000
+"""Bound on the images of problems drawn ahead."""
+
 
 class GymStream(Stream):
-    """Endless training problems; the one at a position depends on the seed and the position alone."""
+    """Endless training problems; the one at a position depends on the seed and the position alone.
 
-    def __init__(self, mixture: Mixture, *, seed: int) -> None:
+    As many as were last asked for are drawn ahead where there are threads: those of the next episode.
+    """
+
+    def __init__(self, mixture: Mixture, *, seed: int, prepare: Prepare | None = None, threads: int = 0) -> None:
         """Start at position 0.
+
+        Args:
+            prepare: What the threads do with a problem besides, such as to encode it for the model.
+            threads: Threads that draw ahead; 0 draws each problem when it is asked for.
 
         Raises:
             DatasetError: the mixture is empty, names what does not exist, or holds a weight that is not positive.
@@ -35,12 +46,17 @@ class GymStream(Stream):
         self._levels = [(family, level) for family, level, _ in mixture]
         self._edges = list(accumulate(_shares(mixture)))
         self._seed = seed
-        self._position = 0
+        self._prepare = prepare
+        self._threads = threads
+        self._go_to(0)
 
     def take(self, n: int) -> list[Problem]:
         """The next `n` problems."""
-        start, self._position = self._position, self._position + n
-        return [problem(self._id(position)) for position in range(start, start + n)]
+        self._announce(n)
+        problems = [self._prefetch.take() for _ in range(n)]
+        self._position += n
+        self._announce(n)
+        return problems
 
     def state_dict(self) -> State:
         """The position."""
@@ -48,7 +64,20 @@ class GymStream(Stream):
 
     def load_state_dict(self, state: State) -> None:
         """Go to the position of `state_dict`."""
-        self._position = state["position"]
+        self._go_to(state["position"])
+
+    def _go_to(self, position: int) -> None:
+        self._position = position
+        self._prefetch = Prefetch(
+            lambda position: problem(self._id(position)),
+            prepare=self._prepare,
+            threads=self._threads,
+            memory_bytes=AHEAD_BYTES,
+        )
+
+    def _announce(self, ahead: int) -> None:
+        for position in range(self._position + len(self._prefetch), self._position + ahead):
+            self._prefetch.announce(position)
 
     def _id(self, position: int) -> GymId:
         rng = generator(self._seed, Purpose.STREAM, step=position)
