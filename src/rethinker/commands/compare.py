@@ -1,0 +1,113 @@
+"""`rethinker compare`: models side by side on the same questions, beside the paper's."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rethinker.commands.data_files import check_writable, empty_table, write_json
+from rethinker.evaluation import paper
+from rethinker.evaluation.comparison import Compared, Comparison, Difference, by_benchmark
+from rethinker.evaluation.comparison import compare as compared
+from rethinker.evaluation.results import read_results
+
+NAMED = 5
+"""Ids shown of questions left out; all are counted, and in the JSON."""
+
+PAPER_NOTE = (
+    "In italics the paper's own numbers, by its uniform protocol on whole benchmarks (MMMU-Pro as one number, MEGA-Bench "
+    "core): a difference to them is the harness's too."
+)
+
+
+def compare(paths: Sequence[Path], *, breakdown: str | None, flips: bool, json_to: Path | None, seed: int) -> None:
+    """Compare results with the first, print the tables, and write all that was found.
+
+    Raises:
+        ConfigError: results that were scored differently, or one given twice.
+        DatasetError: a result cannot be read, or no question is common.
+    """
+    check_writable(json_to, reads=paths)
+    together = by_benchmark([result for path in paths for result in read_results(path)])
+    found = [compared(results, seed=seed, breakdown=breakdown) for results in together.values()]
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    _show_overview(console, found)
+    for comparison in found:
+        _show(console, comparison, flips=flips)
+    if json_to is not None:
+        write_json(json_to, {"schema": 1, "benchmarks": [asdict(each) for each in found], "paper": paper.MODELS})
+
+
+def _show_overview(console: Console, found: Sequence[Comparison]) -> None:
+    """Models and benchmarks; below them the paper's."""
+    table = empty_table("%", *(each.benchmark for each in found))
+    for name in dict.fromkeys(model.name for each in found for model in each.models):
+        of = [{model.name: model.accuracy for model in each.models}.get(name) for each in found]
+        table.add_row(Text(name), *("" if value is None else f"{100 * value:.1f}" for value in of))
+    benchmarks = [each.benchmark.split(" ")[0] for each in found]
+    if any(name in paper.MODELS["VL-Rethinker-7B"] for name in benchmarks):
+        table.add_section()
+        for name, accuracies in paper.MODELS.items():
+            cells = [f"{accuracies[each]:.1f}" if each in accuracies else "" for each in benchmarks]
+            table.add_row(Text(name), *cells, style="italic")
+        table.caption, table.caption_justify = PAPER_NOTE, "left"
+    console.print(table)
+
+
+def _show(console: Console, comparison: Comparison, *, flips: bool) -> None:
+    """One benchmark: accuracies, differences, what was left out, and what flipped."""
+    first = comparison.models[0]
+    about = "".join(f", {name} {value}" for name, value in comparison.conditions.items())
+    console.print()
+    console.print(
+        Text.assemble((comparison.benchmark, "bold"), f"  {comparison.questions:,} questions{about}"), highlight=False
+    )
+    table = empty_table("", "accuracy", "95 %", "difference", "95 %", "right → wrong", "wrong → right", "McNemar p")
+    for model in comparison.models:
+        _add(table, model.name, model.accuracy, model.difference, interval=model.interval)
+    for cell in first.cells:
+        table.add_section()
+        for model in comparison.models:
+            questions, accuracy, difference = model.cells[cell]
+            _add(table, f"{cell} ({questions:,}): {model.name}", accuracy, difference)
+    console.print(table)
+    for name, values in comparison.differing.items():
+        console.print(Text(f"{name} differs: {', '.join(values)}", style="yellow"))
+    for model in comparison.models:
+        _show_left_out(console, model)
+        if flips and model.difference and model.difference.flips:
+            for way, ids in asdict(model.difference.flips).items():
+                console.print(Text(f"{model.name}  {way.replace('_', ' ')}: {', '.join(ids) or 'none'}"))
+
+
+def _add(
+    table: Table,
+    name: str,
+    accuracy: float,
+    difference: Difference | None,
+    *,
+    interval: tuple[float, float] | None = None,
+) -> None:
+    low, high = interval or (None, None)
+    shown = [f"{accuracy:.2%}", "" if low is None or high is None else f"{low:.1%} – {high:.1%}"]
+    if difference is not None:
+        lower, upper = difference.interval
+        shown += [f"{100 * difference.mean:+.2f}", f"{100 * lower:+.1f} – {100 * upper:+.1f}"]
+        if difference.flips:
+            lost, won = difference.flips.right_to_wrong, difference.flips.wrong_to_right
+            shown += [f"{len(lost):,}", f"{len(won):,}", f"{difference.flips.p:.3g}"]
+    table.add_row(Text(name), *shown)
+
+
+def _show_left_out(console: Console, model: Compared) -> None:
+    if model.left_out:
+        more = ", …" if len(model.left_out) > NAMED else ""
+        ids = ", ".join(model.left_out[:NAMED])
+        text = f"{model.name}: {len(model.left_out):,} questions left out that not all have: {ids}{more}"
+        console.print(Text(text, style="yellow"))
