@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,14 +16,14 @@ from rethinker.commands.data_files import check_writable, empty_table, write_jso
 from rethinker.evaluation import paper
 from rethinker.evaluation.comparison import Compared, Comparison, Difference, by_benchmark
 from rethinker.evaluation.comparison import compare as compared
-from rethinker.evaluation.results import read_results
+from rethinker.evaluation.results import Result, read_results
 
 NAMED = 5
 """Ids shown of questions left out; all are counted, and in the JSON."""
 
 PAPER_NOTE = (
-    "In italics the paper's own numbers, by its uniform protocol on whole benchmarks (MMMU-Pro as one number, MEGA-Bench "
-    "core): a difference to them is the harness's too."
+    "In italics the paper's own numbers, by its uniform protocol on whole benchmarks (MMMU-Pro as one number, "
+    "MEGA-Bench core): a difference to them is the harness's too."
 )
 
 
@@ -34,7 +35,7 @@ def compare(paths: Sequence[Path], *, breakdown: str | None, flips: bool, json_t
         DatasetError: a result cannot be read, or no question is common.
     """
     check_writable(json_to, reads=paths)
-    together = by_benchmark([result for path in paths for result in read_results(path)])
+    together = by_benchmark(_named_apart([result for path in paths for result in read_results(path)]))
     found = [compared(results, seed=seed, breakdown=breakdown) for results in together.values()]
     console = Console(width=None if sys.stdout.isatty() else 120)
     _show_overview(console, found)
@@ -42,6 +43,13 @@ def compare(paths: Sequence[Path], *, breakdown: str | None, flips: bool, json_t
         _show(console, comparison, flips=flips)
     if json_to is not None:
         write_json(json_to, {"schema": 1, "benchmarks": [asdict(each) for each in found], "paper": paper.MODELS})
+
+
+def _named_apart(results: Sequence[Result]) -> list[Result]:
+    """Results of one benchmark and name are named by their paths."""
+    names = Counter((result.benchmark, result.name) for result in results)
+    alike = {name for (_, name), count in names.items() if count > 1}
+    return [replace(result, name=str(result.path)) if result.name in alike else result for result in results]
 
 
 def _show_overview(console: Console, found: Sequence[Comparison]) -> None:

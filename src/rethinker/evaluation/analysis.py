@@ -71,7 +71,7 @@ class Analysis:
 
     Attributes:
         questions: Common to all results.
-        left_out: Name of a result → questions of its own that not all have.
+        left_out: Path of a result → questions of its own that not all have.
         ways: Name → figures, the base first.
         capped: Share of (question, start) pairs for which the tokens would have bought more samples than there are.
         moved: Questions whose first answer under forcing has another verdict than the base's answer: under greedy
@@ -130,7 +130,7 @@ def analyse(
         benchmark=base.benchmark,
         conditions=base.conditions,
         questions=len(questions),
-        left_out={result.name: len(result.rows) - len(questions) for result in results},
+        left_out={str(result.path): len(result.rows) - len(questions) for result in results},
         ways={
             name: _way(name, scores, tokens, start, weights, seed, _transitions(single.get(name), questions, weights))
             for name, (scores, tokens) in columns.items()
@@ -141,7 +141,7 @@ def analyse(
 
 
 def bought(samples: Sequence[ResultRow], budget: float) -> _Bought:
-    """What a budget of tokens buys of one question's samples: means over every sample as the first (module docstring)."""
+    """What a budget of tokens buys of one question's samples: means over every sample as the first."""
     found = []
     for start in range(len(samples)):
         row = [*samples[start:], *samples[:start]]
