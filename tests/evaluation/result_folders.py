@@ -21,7 +21,7 @@ class Model:
     skill: float
     rethink: str = "off"
     samples: int = 1
-    mended: float = 0.2
+    mended: float = 0.12
     spoiled: float = 0.06
     spontaneous: float = 0.0
 
@@ -35,7 +35,7 @@ def rows_of(model: Model, questions: range, *, seed: int = 0, macro: bool = Fals
         for sample in range(model.samples):
             rng = np.random.default_rng([seed, number, sample, int(1000 * model.skill)])
             first = bool(rng.random() < chance)
-            tokens, second = int(rng.lognormal(5.2, 0.4)), int(rng.lognormal(4.2, 0.4))
+            tokens, second = int(rng.lognormal(5.2, 0.4)), int(rng.lognormal(5.1, 0.4))
             wrong, right, again = rng.integers(1, 4), first, rng.random()
             thinks = model.rethink != "off" or rng.random() < model.spontaneous
             if thinks:
@@ -61,7 +61,7 @@ def write_result(folder: Path, benchmark: str, model: Model, rows: list[dict[str
     """One benchmark of an evaluation folder, with what `compare` reads and a little more."""
     settings = {
         "schema": 1, "model": {"path": model.name, "fingerprint": "0"}, "protocol": "boxed", "style": "cot",
-        "sampling": {"temperature": 0.0 if model.samples == 1 else 1.0, "max_new_tokens": 8192, "samples": model.samples},
+        "sampling": {"temperature": float(model.samples > 1), "max_new_tokens": 8192, "samples": model.samples},
         "rethink": model.rethink, "engine": "torch", "seed": 0, "limit": None, "versions": {},
     }  # fmt: skip
     result = {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.markdown import Markdown
+from rich.text import Text
 
-from rethinker.commands.data_files import check_writable, write_json
+from rethinker.commands.data_files import check_writable, empty_table, write_json
 from rethinker.errors import DatasetError
+from rethinker.evaluation.analysis import BOUNDS, Analysis
 from rethinker.evaluation.analysis import analyse as analysed
-from rethinker.evaluation.analysis_report import draw, markdown
+from rethinker.evaluation.analysis_report import COLUMNS, draw, figures, markdown, notes
 from rethinker.evaluation.results import Result, read_results
 from rethinker.runs.files import write_atomically
 
@@ -53,9 +55,22 @@ def analyse(
     write_json(to / "analysis.json", {"schema": 1, "benchmarks": [asdict(each) for each in found]})
     write_atomically(to / "analysis.md", page)
     draw(found, picture)
-    console = Console()
-    console.print(Markdown(page.replace("![accuracy and generated tokens](analysis.png)\n\n", "")))
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for analysis in found:
+        _show(console, analysis)
     console.print(f"wrote {to / 'analysis.json'}, .md and .png", highlight=False, soft_wrap=True)
+
+
+def _show(console: Console, analysis: Analysis) -> None:
+    about = "".join(f", {name} {value}" for name, value in analysis.conditions.items())
+    console.print(Text.assemble((analysis.benchmark, "bold"), f"  {analysis.questions:,} questions{about}"))
+    table = empty_table(*COLUMNS)
+    for name, way in analysis.ways.items():
+        table.add_row(*figures(name, way), style="dim" if name in BOUNDS else "")
+    console.print(table)
+    for note in notes(analysis):
+        console.print(Text(note, style="yellow"))
+    console.print()
 
 
 def _read(path: Path) -> dict[str, Result]:

@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from rethinker.commands.data_files import check_writable, empty_table, write_json
@@ -20,6 +19,8 @@ from rethinker.evaluation.results import Result, read_results
 
 NAMED = 5
 """Ids shown of questions left out; all are counted, and in the JSON."""
+
+DIFFERENCE = ("difference", "95 %", "right → wrong", "wrong → right", "McNemar p")
 
 PAPER_NOTE = (
     "In italics the paper's own numbers, by its uniform protocol on whole benchmarks (MMMU-Pro as one number, "
@@ -55,7 +56,8 @@ def _named_apart(results: Sequence[Result]) -> list[Result]:
 def _show_overview(console: Console, found: Sequence[Comparison]) -> None:
     """Models and benchmarks; below them the paper's."""
     table = empty_table("%", *(each.benchmark for each in found))
-    for name in dict.fromkeys(model.name for each in found for model in each.models):
+    names = dict.fromkeys(model.name for each in found for model in each.models)
+    for name in names:
         of = [{model.name: model.accuracy for model in each.models}.get(name) for each in found]
         table.add_row(Text(name), *("" if value is None else f"{100 * value:.1f}" for value in of))
     benchmarks = [each.benchmark.split(" ")[0] for each in found]
@@ -64,27 +66,25 @@ def _show_overview(console: Console, found: Sequence[Comparison]) -> None:
         for name, accuracies in paper.MODELS.items():
             cells = [f"{accuracies[each]:.1f}" if each in accuracies else "" for each in benchmarks]
             table.add_row(Text(name), *cells, style="italic")
-        table.caption, table.caption_justify = PAPER_NOTE, "left"
     console.print(table)
+    if table.row_count > len(names):
+        console.print(PAPER_NOTE, highlight=False)
 
 
 def _show(console: Console, comparison: Comparison, *, flips: bool) -> None:
     """One benchmark: accuracies, differences, what was left out, and what flipped."""
-    first = comparison.models[0]
     about = "".join(f", {name} {value}" for name, value in comparison.conditions.items())
     console.print()
     console.print(
         Text.assemble((comparison.benchmark, "bold"), f"  {comparison.questions:,} questions{about}"), highlight=False
     )
-    table = empty_table("", "accuracy", "95 %", "difference", "95 %", "right → wrong", "wrong → right", "McNemar p")
+    table = empty_table("", "accuracy", "95 %", *DIFFERENCE)
     for model in comparison.models:
-        _add(table, model.name, model.accuracy, model.difference, interval=model.interval)
-    for cell in first.cells:
-        table.add_section()
-        for model in comparison.models:
-            questions, accuracy, difference = model.cells[cell]
-            _add(table, f"{cell} ({questions:,}): {model.name}", accuracy, difference)
+        low, high = model.interval
+        interval = f"{low:.1%} – {high:.1%}"
+        table.add_row(Text(model.name), f"{model.accuracy:.2%}", interval, *_difference(model.difference))
     console.print(table)
+    _show_cells(console, comparison)
     for name, values in comparison.differing.items():
         console.print(Text(f"{name} differs: {', '.join(values)}", style="yellow"))
     for model in comparison.models:
@@ -94,23 +94,32 @@ def _show(console: Console, comparison: Comparison, *, flips: bool) -> None:
                 console.print(Text(f"{model.name}  {way.replace('_', ' ')}: {', '.join(ids) or 'none'}"))
 
 
-def _add(
-    table: Table,
-    name: str,
-    accuracy: float,
-    difference: Difference | None,
-    *,
-    interval: tuple[float, float] | None = None,
-) -> None:
-    low, high = interval or (None, None)
-    shown = [f"{accuracy:.2%}", "" if low is None or high is None else f"{low:.1%} – {high:.1%}"]
-    if difference is not None:
-        lower, upper = difference.interval
-        shown += [f"{100 * difference.mean:+.2f}", f"{100 * lower:+.1f} – {100 * upper:+.1f}"]
-        if difference.flips:
-            lost, won = difference.flips.right_to_wrong, difference.flips.wrong_to_right
-            shown += [f"{len(lost):,}", f"{len(won):,}", f"{difference.flips.p:.3g}"]
-    table.add_row(Text(name), *shown)
+def _show_cells(console: Console, comparison: Comparison) -> None:
+    """The breakdown asked for, a cell after the other."""
+    cells = comparison.models[0].cells
+    if not cells:
+        return
+    console.print()
+    table = empty_table("cell", "questions", "model", "accuracy", *DIFFERENCE)
+    table.columns[2].justify = "left"
+    for cell in cells:
+        table.add_section()
+        for place, model in enumerate(comparison.models):
+            questions, accuracy, difference = model.cells[cell]
+            head = ("", "") if place else (cell, f"{questions:,}")
+            table.add_row(*map(Text, (*head, model.name)), f"{accuracy:.2%}", *_difference(difference))
+    console.print(table)
+
+
+def _difference(difference: Difference | None) -> list[str]:
+    if difference is None:
+        return []
+    low, high = difference.interval
+    shown = [f"{100 * difference.mean:+.2f}", f"{100 * low:+.1f} – {100 * high:+.1f}"]
+    if difference.flips is None:
+        return shown
+    lost, won = difference.flips.right_to_wrong, difference.flips.wrong_to_right
+    return [*shown, f"{len(lost):,}", f"{len(won):,}", f"{difference.flips.p:.3g}"]
 
 
 def _show_left_out(console: Console, model: Compared) -> None:

@@ -16,7 +16,16 @@ BLUE, ORANGE, GREEN, GREY, INK = "#0b66c3", "#d4670b", "#2a8f57", "#9aa5b1", "#3
 COLOURS = {BASE: INK, FORCED: ORANGE, ORACLE: ORANGE, TRAINED: GREEN, EQUAL_VOTE: BLUE, EQUAL_ANY: BLUE}
 """Hollow marks are bounds; what has no colour here is the majority of all samples."""
 
-COLUMNS = "way of answering|accuracy, 95 %|gain, 95 %|tokens|gain per 100 tokens|rethought|wrong → right|right → wrong"
+COLUMNS = (
+    "",
+    "accuracy, 95 %",
+    "gain, 95 %",
+    "tokens",
+    "gain per 100",
+    "rethought",
+    "wrong→right",
+    "right→wrong",
+)
 MOST_ACROSS = 4
 
 
@@ -25,28 +34,30 @@ def markdown(analyses: Sequence[Analysis]) -> str:
     lines = ["# Test-time analysis", "", "![accuracy and generated tokens](analysis.png)", ""]
     lines += [
         "Gains are over the base, in points, on the same questions (paired bootstrap over questions). Tokens are those "
-        "generated per question. The oracle and *any right* know the answers: bounds, not methods.",
+        "generated per question; *gain per 100* is for so many beyond the base's. The oracle and *any right* know the answers: "
+        "bounds, not methods.",
     ]
     for analysis in analyses:
         about = "".join(f", {name} {value}" for name, value in analysis.conditions.items())
         lines += ["", f"## {analysis.benchmark}", "", f"{analysis.questions:,} questions{about}.", ""]
-        names = [*COLUMNS.split("|"), *(["paper"] if _paper(analysis, BASE) else [])]
+        names = [*COLUMNS, *(["paper"] if _paper(analysis, BASE) else [])]
         lines += [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
         lines += [
-            f"| {' | '.join([*_cells(name, way), *_paper(analysis, name)])} |" for name, way in analysis.ways.items()
+            f"| {' | '.join([*figures(name, way), *_paper(analysis, name)])} |" for name, way in analysis.ways.items()
         ]
-        lines += ["", *_notes(analysis)]
+        lines += ["", *(f"- {note}" for note in notes(analysis))]
     return "\n".join([*lines, ""])
 
 
-def _cells(name: str, way: Way) -> list[str]:
+def figures(name: str, way: Way) -> list[str]:
+    """One row of the table, by `COLUMNS`."""
     low, high = way.interval
-    cells = [name, f"{way.accuracy:.1%} ({low:.1%} to {high:.1%})"]
+    cells = [name, f"{way.accuracy:.1%} ({low:.1%} – {high:.1%})"]
     if way.gain is None:
         cells.append("")
     else:
         mean, (lower, upper) = way.gain
-        cells.append(f"{100 * mean:+.1f} ({100 * lower:+.1f} to {100 * upper:+.1f})")
+        cells.append(f"{100 * mean:+.1f} ({100 * lower:+.1f} – {100 * upper:+.1f})")
     cells += [f"{way.tokens:,.0f}", "" if way.per_100_tokens is None else f"{100 * way.per_100_tokens:+.2f}"]
     if way.transitions is None:
         return [*cells, "", "", ""]
@@ -61,18 +72,19 @@ def _paper(analysis: Analysis, name: str) -> list[str]:
     return [f"{paper.TEST_TIME[name][benchmark]:.2f} %" if name in paper.TEST_TIME else ""]
 
 
-def _notes(analysis: Analysis) -> list[str]:
-    notes = [
+def notes(analysis: Analysis) -> list[str]:
+    """What a reader must know beside the figures."""
+    said = [
         f"{path}: {count:,} questions left out that not all have." for path, count in analysis.left_out.items() if count
     ]
     if analysis.capped is not None:
-        notes.append(f"Of the equal-token purchases {analysis.capped:.1%} took all the samples there are.")
+        said.append(f"Of the equal-token purchases {analysis.capped:.1%} took all the samples there are.")
     if analysis.moved:
-        notes.append(
-            f"On {analysis.moved:,} questions the first answer under forcing has another verdict than the base's answer: "
-            "not the same model, or not greedy."
+        said.append(
+            f"On {analysis.moved:,} questions the first answer under forcing has another verdict than the base's "
+            "answer: not the same model, or not greedy."
         )
-    return [f"- {note}" for note in notes]
+    return said
 
 
 def draw(analyses: Sequence[Analysis], path: Path) -> None:
@@ -123,9 +135,7 @@ def _panel(panel: Axes, analysis: Analysis) -> None:
 
 
 def _plain_ticks(panel: Axes, tokens: Sequence[float]) -> None:
-    """Every doubling from the fewest tokens on, as plain numbers."""
-    ticks = [min(tokens)]
-    while ticks[-1] < max(tokens):
-        ticks.append(2 * ticks[-1])
-    panel.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    """Doublings as plain numbers."""
+    ticks = [25 * 2**power for power in range(16) if min(tokens) / 1.5 <= 25 * 2**power <= 1.5 * max(tokens)]
+    panel.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     panel.minorticks_off()
