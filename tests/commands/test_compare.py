@@ -41,8 +41,8 @@ def test_only_common_questions_are_compared_and_the_others_named(
     assert first["accuracy"] == pytest.approx(sum(rows[0].values()) / 90)
     assert second["difference"]["mean"] == pytest.approx((sum(rows[1].values()) - sum(rows[0].values())) / 90)
     flipped = second["difference"]["flips"]
-    assert flipped["right_to_wrong"] == [id for id in rows[0] if rows[0][id] and not rows[1][id]]
-    assert flipped["wrong_to_right"] == [id for id in rows[0] if rows[1][id] and not rows[0][id]]
+    assert flipped["right_to_wrong"] == [name for name in rows[0] if rows[0][name] and not rows[1][name]]
+    assert flipped["wrong_to_right"] == [name for name in rows[0] if rows[1][name] and not rows[0][name]]
 
 
 def test_one_result_stands_beside_the_paper(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,11 +104,9 @@ def test_what_is_no_result_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_files_of_verdicts_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [
-        '{"id": "1", "extracted": "A", "correct": %s, "score": %s}\n' % pair for pair in (("null", "null"), ("true", 1))
-    ]
-    for name, line in zip("ab", lines, strict=True):
-        (tmp_path / f"{name}.jsonl").write_text(line)
+    for name, score in (("a", None), ("b", 1.0)):
+        line = {"id": "1", "extracted": "A", "correct": score and True, "score": score}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(line))
     code, said = run(capsys, "compare", tmp_path / "a.jsonl", tmp_path / "b.jsonl")
     assert code == 0
     assert "+100.00" in said

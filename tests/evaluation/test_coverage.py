@@ -1,4 +1,4 @@
-"""Simulation: do 95 % intervals hold the truth 95 times in 100? `benchmarks/interval_coverage.py` has the whole table."""
+"""Simulation: do 95 % intervals hold the truth 95 times in 100? All cases: `benchmarks/interval_coverage.py`."""
 
 import pytest
 from benchmarks.interval_coverage import difference_coverage, wilson_coverage

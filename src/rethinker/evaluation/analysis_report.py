@@ -34,8 +34,8 @@ def markdown(analyses: Sequence[Analysis]) -> str:
     lines = ["# Test-time analysis", "", "![accuracy and generated tokens](analysis.png)", ""]
     lines += [
         "Gains are over the base, in points, on the same questions (paired bootstrap over questions). Tokens are those "
-        "generated per question; *gain per 100* is for so many beyond the base's. The oracle and *any right* know the answers: "
-        "bounds, not methods.",
+        "generated per question; *gain per 100* is for so many beyond the base's. The oracle and *any right* know the "
+        "answers: bounds, not methods.",
     ]
     for analysis in analyses:
         about = "".join(f", {name} {value}" for name, value in analysis.conditions.items())
