@@ -125,7 +125,7 @@ def analyse(
         capped = sampled.pop("capped")[0].mean()
         columns |= sampled
     start = columns[BASE]
-    moved = [forced.rows[id][0].first_correct != base.rows[id][0].correct for id in questions]  # noqa: A001
+    moved = [forced.rows[id][0].first_correct is (not base.rows[id][0].correct) for id in questions]  # noqa: A001
     return Analysis(
         benchmark=base.benchmark,
         conditions=base.conditions,
