@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rethinker.commands.compare_arguments import add_compare_commands
 from rethinker.commands.data_arguments import add_data_commands
 from rethinker.commands.score_arguments import add_score_command
 from rethinker.commands.settings import split_settings
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_data_commands(commands)
     add_score_command(commands)
+    add_compare_commands(commands)
 
     doctor = commands.add_parser("doctor", help="what is installed, what works here, what to do about what does not")
     doctor.set_defaults(command=_doctor)

@@ -29,6 +29,7 @@ class Purpose(StrEnum):
     EVALUATION = "evaluation"  # held-out responses; 0 for the measurements of a run, 1 for those of a base policy
     ADAPTER = "adapter"  # the initial weights of a low-rank adapter
     WARMUP = "warmup"  # the warm start: initial weights, examples, styles; the example
+    BOOTSTRAP = "bootstrap"  # resampling questions; what the interval is of stands in the place of the problem id
     SELECTION = "selection"  # which rows of a data set are kept
 
 
