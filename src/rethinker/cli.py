@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rethinker.commands.data_arguments import add_data_commands
+from rethinker.commands.evaluate_arguments import add_eval_command
 from rethinker.commands.score_arguments import add_score_command
 from rethinker.commands.settings import split_settings
 from rethinker.doctor import MISSING_OPERATOR
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.set_defaults(command=_gym_preview)
 
     add_data_commands(commands)
+    add_eval_command(commands)
     add_score_command(commands)
 
     doctor = commands.add_parser("doctor", help="what is installed, what works here, what to do about what does not")

@@ -1,7 +1,7 @@
 """Asks a model the questions of a benchmark, through any engine; images are decoded ahead, on a thread.
 
-A second look is forced as in training: first response ⊕ trigger ⊕ second look, spliced from token ids, the trigger drawn
-by question and sample (`algo/forcing.py`). Every response that ended by its end token is made to look twice.
+A second look is forced as in training: first response ⊕ trigger ⊕ second look, spliced from token ids, the trigger
+drawn by question and sample (`algo/forcing.py`). Every response that ended by its end token is made to look twice.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Answerer:
         self._room = positions - longest - settings.sampling.max_tokens
         if self._most_prompt_tokens <= 0:
             raise ConfigError(
-                f"--max-tokens {settings.sampling.max_tokens} leaves no room for a question: the model has {positions:,} "
-                f"positions; give {positions // 2:,} or less"
+                f"--max-tokens {settings.sampling.max_tokens} leaves no room for a question: the model has "
+                f"{positions:,} positions; give {positions // 2:,} or less"
             )
         self._puts: dict[str, _Put] = {}
         self._owed: dict[str, int] = {}

@@ -125,8 +125,8 @@ def refuse_other_prompts(path: Path, answers: Sequence[Answer], prompts: dict[st
     for answer in answers:
         if answer.id in prompts and answer.prompt != prompts[answer.id]:
             raise DatasetError(
-                f"{path} holds an answer to question {answer.id!r} under another prompt: {answer.prompt[:80]!r}, and now "
-                f"it is {prompts[answer.id][:80]!r}. The benchmark's files have changed; choose another --to"
+                f"{path} holds an answer to question {answer.id!r} under another prompt: {answer.prompt[:80]!r}, and "
+                f"now it is {prompts[answer.id][:80]!r}. The benchmark's files have changed; choose another --to"
             )
 
 

@@ -1,4 +1,4 @@
-"""How a benchmark's question is put to a model: the prompt of its protocol, with images in the places of their marks."""
+"""How a benchmark's question is put to a model: the prompt of its protocol, images in the places of their marks."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def evaluate(
     Args:
         folder: Of this benchmark; answers that stand there are not asked for again.
         about: What the result says besides (the model, the settings).
-        advance: Called after each answer, and each sample of a question that cannot be asked.
+        advance: Called after each answer.
 
     Raises:
         DatasetError: the folder cannot be written or holds other answers, or the authors withhold the golds.
@@ -91,14 +91,13 @@ def evaluate(
         for answer in [file.answers[key] for key in keys if key in file.answers]:
             marking.take(answer)
         reasons: dict[str, str] = {}
-        for answer in answerer.answer(_left(questions, file.answers, samples)):
-            if isinstance(answer, Unasked):
-                reasons[answer.id] = answer.reason
-                _times(samples, advance)
-                continue
-            file.append(answer)
-            marking.take(answer)
-            advance()
+        for given in answerer.answer(_left(questions, file.answers, samples)):
+            if isinstance(given, Unasked):
+                reasons[given.id] = given.reason
+            else:
+                file.append(given)
+                marking.take(given)
+                advance()
         waited = time.perf_counter()
         rows = marking.rows(questions, file.answers, reasons, samples, oracle=answerer.settings.rethink == "oracle")
         waited = time.perf_counter() - waited
@@ -226,8 +225,3 @@ def _left(questions: Sequence[Asked], answers: Mapping[Key, Answer], samples: in
         missing = [sample for sample in range(samples) if (each.question.id, sample) not in answers]
         if missing:
             yield each, missing
-
-
-def _times(count: int, advance: Callable[[], object]) -> None:
-    for _ in range(count):
-        advance()

@@ -10,5 +10,6 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
 
     Source: Chen et al., arXiv 2107.03374, section 2.1.
     """
-    assert 0 <= correct <= n and 1 <= k <= n, (n, correct, k)
+    assert 0 <= correct <= n, (n, correct)
+    assert 1 <= k <= n, (n, k)
     return 1.0 - math.comb(n - correct, k) / math.comb(n, k)

@@ -90,7 +90,7 @@ def answered_row(
     if not (oracle and answer.first is not None and answer.first_tokens is not None and row.first_correct):
         return row
     assert first is not None
-    return replace(row, response=answer.first, tokens=answer.first_tokens, scored=first)
+    return replace(row, response=answer.first, tokens=answer.first_tokens, scored=first, forced=False, rethought=False)
 
 
 def unasked_row(question: Question, sample: int, prompt: str, reason: str) -> Row:
