@@ -27,11 +27,11 @@ from rethinker.types import Completion, Problem, Prompt
 
 Rethinking = Literal["off", "forced", "oracle"]
 
-READ_AHEAD = 8
-"""Questions whose images are decoded before the engine has room for them."""
+READ_AHEAD = 32
+"""Questions whose images are decoded before the engine has room for them: as many as end together, or a few more."""
 
-ASKED_AHEAD = 512
-"""Samples that an engine is given before it has finished the first of them."""
+ASKED_AHEAD = 320
+"""Samples that an engine has at a time: those that it decodes at once by default, and the next ones in its queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

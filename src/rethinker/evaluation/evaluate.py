@@ -179,6 +179,28 @@ class _Marking:
         return found
 
 
+class _RuleScorer:
+    """The benchmark's rule in workers, which start while the first questions are asked."""
+
+    def __init__(self, rule: Rule, workers: int) -> None:
+        starter = ThreadPoolExecutor(1, thread_name_prefix="rules")
+        self._started = starter.submit(lambda: RowScorer(rule, workers=workers))
+        starter.shutdown(wait=False)
+
+    def submit(self, question: Question, response: str) -> Future[Scored]:
+        """Queue one response.
+
+        Raises:
+            RethinkerError: the workers cannot be started.
+        """
+        return self._started.result().submit(question, response)
+
+    def close(self) -> None:
+        """Kill the workers; whoever could not be started has said so to `submit`."""
+        if self._started.exception() is None:
+            self._started.result().__exit__()
+
+
 class _JudgeScorer:
     """Asks a judge, several rows at a time."""
 
@@ -209,8 +231,11 @@ def _scorer(rule: Rule, workers: int, judge: Judge | None) -> Iterator[Scorer]:
     """The judge where there is one and the protocol asks it, else the rules."""
     benchmark = rule.benchmark()
     if judge is None or not isinstance(benchmark, JudgedBenchmark):
-        with RowScorer(rule, workers=workers) as scorer:
-            yield scorer
+        rules = _RuleScorer(rule, workers)
+        try:
+            yield rules
+        finally:
+            rules.close()
         return
     asking = _JudgeScorer(benchmark, judge)
     try:

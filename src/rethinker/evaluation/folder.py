@@ -22,9 +22,10 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
         DatasetError: the folder holds answers of another model or under other settings, or cannot be written.
     """
     file = folder / "settings.json"
-    if file.exists():
+    answered = any(path.stat().st_size for path in folder.glob("*/answers.jsonl"))
+    if answered and file.exists():
         _compare(file, settings)
-    elif any(folder.glob("*/answers.jsonl")):
+    elif answered:
         raise DatasetError(f"{folder} holds answers and no settings.json that says whose; choose another --to")
     try:
         folder.mkdir(parents=True, exist_ok=True)

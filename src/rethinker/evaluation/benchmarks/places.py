@@ -33,6 +33,6 @@ def place(data: Path, name: str) -> Path:
         return files[0]
     raise DatasetError(
         f"{data / name} is missing: {name} is read from this folder, with the hub's {HUB[name]} as it lies there "
-        f"(hf download {HUB[name]} --repo-type dataset --local-dir {data / name}), or from one file {data / name}.parquet, "
-        ".jsonl or .json"
+        f"(hf download {HUB[name]} --repo-type dataset --local-dir {data / name}), or from one file "
+        f"{data / name}.parquet, .jsonl or .json"
     )
