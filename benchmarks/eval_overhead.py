@@ -42,7 +42,7 @@ MIXTURE = (("counting", 1, 1.0), ("bars", 1, 1.0), ("angles", 1, 1.0))
 def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--questions", type=int, default=304, help="as many as MATH-Vision's testmini has (default)")
+    parser.add_argument("--questions", type=int, default=1000, help="(default 1000, MathVista's testmini)")
     parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="of an answer (default 256)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="OUT")
