@@ -1,8 +1,8 @@
 """What `rethinker eval` costs beyond generation: `python -m benchmarks.eval_overhead [--json OUT]`.
 
-The tiny VLM answers the same questions twice over: by the engine alone, from prompts that are encoded already, and by an
-evaluation from the benchmark's files to its result: workers started, questions read, images decoded, prompts encoded,
-answers written, scored and summed up. By turns, after one warm-up of each; the figure is the ratio of the medians.
+The tiny VLM answers the same questions twice over: by the engine alone, from prompts that are encoded already, and by
+an evaluation from the benchmark's files to its result: workers started, questions read, images decoded, prompts
+encoded, answers written, scored and summed up. By turns, after one warm-up of each; the figure is the ratio of the medians.
 Questions are the gym's, in the form of MATH-Vision's files.
 """
 
@@ -104,9 +104,7 @@ class Measured:
         self._times += 1
         answerer = Answerer(vlm, engine, self._answering)
         started = time.perf_counter()
-        found = evaluate(
-            self._exam(), answerer, self._folder / str(self._times), about={}, marker=Marker(), workers=1
-        )
+        found = evaluate(self._exam(), answerer, self._folder / str(self._times), about={}, marker=Marker(), workers=1)
         seconds = time.perf_counter() - started
         assert found.result["tokens"]["generated"] == self.tokens, "the two ways answer differently"
         print(f"{seconds:.2f} s", {name: round(value, 2) for name, value in found.result["seconds"].items()})

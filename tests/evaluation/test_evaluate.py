@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from rethinker.evaluation.asking import Exam, asked, style_of
 from rethinker.evaluation.benchmarks.catalogue import Protocol, Rule
 from rethinker.evaluation.evaluate import Evaluated, evaluate
 from rethinker.evaluation.folder import claim
+from rethinker.evaluation.image_refs import ImageRef
 from rethinker.evaluation.weights import fingerprint
 from rethinker.interfaces import Request, Sampling
 from rethinker.models.vlm import VLM
@@ -45,11 +47,11 @@ def evaluated(vlm: VLM, say: Say, asked_for: Exam, folder: Path, **given: object
     return found, engine
 
 
-def right(request: Request, sample: int) -> str:  # noqa: ARG001
+def right(request: Request, sample: int) -> str:
     return "\\boxed{A}"
 
 
-def looks(request: Request, sample: int) -> str:  # noqa: ARG001
+def looks(request: Request, sample: int) -> str:
     """Wrong first where the subject is Math, right first elsewhere; a second look always says the other."""
     first = "B" if "Math" in request.id else "A"
     return f"\\boxed{{{first if not len(request.prefix) else 'BA'['AB'.index(first)]}}}"
@@ -126,7 +128,7 @@ def test_a_forced_answer_is_first_trigger_second_and_tells_its_first(
 def test_a_spontaneous_second_look_is_counted_with_its_first_answer(
     tiny_vlm: VLM, folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    def say(request: Request, sample: int) -> str:  # noqa: ARG001
+    def say(request: Request, sample: int) -> str:
         return {"Art": "\\boxed{B}. Wait, \\boxed{A}", "Math": "hm, wait, \\boxed{A}"}.get(
             request.id.split("_")[-2], "\\boxed{A}"
         )
@@ -134,7 +136,12 @@ def test_a_spontaneous_second_look_is_counted_with_its_first_answer(
     found, _ = evaluated(tiny_vlm, say, exam(folders, "mmmu_pro"), tmp_path)
     assert [(row.rethought, row.first_correct) for row in found.rows] == [(False, None), (True, False), (True, None)]
     counts = found.result["rethinking"]
-    assert (counts["rethought"], counts["forced"], counts["wrong_to_right"], counts["without_first_answer"]) == (2, 0, 1, 1)
+    assert (counts["rethought"], counts["forced"], counts["wrong_to_right"], counts["without_first_answer"]) == (
+        2,
+        0,
+        1,
+        1,
+    )
 
 
 def test_what_cannot_be_asked_is_wrong_named_and_asked_again_later(
@@ -143,10 +150,6 @@ def test_what_cannot_be_asked_is_wrong_named_and_asked_again_later(
     whole = exam(folders, "mathvision")
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
-    from dataclasses import replace
-
-    from rethinker.evaluation.image_refs import ImageRef
-
     broken = replace(whole.questions[1], images=(ImageRef(file=bad, column="image"),))
     long = replace(whole.questions[2], text="How many? " * 5000)
     worse = replace(whole, questions=[whole.questions[0], broken, long, whole.questions[3]])
@@ -157,13 +160,13 @@ def test_what_cannot_be_asked_is_wrong_named_and_asked_again_later(
     assert "bad.png" in found.result["unasked"][whole.questions[1].id]
     assert "tokens, more than" in found.result["unasked"][whole.questions[2].id]
     assert found.result["counts"]["predicted"] == 4
-    found, engine = evaluated(tiny_vlm, right, whole, tmp_path / "out2")
+    found, engine = evaluated(tiny_vlm, right, whole, tmp_path / "out")
     assert found.result["unasked"] == {}
 
 
 def test_answers_to_other_prompts_are_refused(tiny_vlm: VLM, folders: dict[str, Path], tmp_path: Path) -> None:
     evaluated(tiny_vlm, right, exam(folders, "mmmu_pro"), tmp_path)
-    with pytest.raises(DatasetError, match="under another prompt.*have changed; choose another --to"):
+    with pytest.raises(DatasetError, match=r"under another prompt.*have changed; choose another --to"):
         evaluated(tiny_vlm, right, exam(folders, "mmmu_pro", "official"), tmp_path)
 
 
@@ -174,7 +177,7 @@ def test_one_process_holds_the_answers(tmp_path: Path) -> None:
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "answers.jsonl").write_text('{"id": 3}\n')
-    with pytest.raises(DatasetError, match="is damaged: .*remove it to ask everything again"):
+    with pytest.raises(DatasetError, match=r"is damaged: .*remove it to ask everything again"):
         AnswerFile(tmp_path / "answers.jsonl")
 
 
@@ -223,9 +226,9 @@ def test_a_folder_keeps_to_one_model_and_its_settings(tmp_path: Path) -> None:
     (tmp_path / "emma").mkdir()
     (tmp_path / "emma" / "answers.jsonl").write_text("{}\n")
     claim(tmp_path, settings | {"limit": 3, "sampling": {"samples": 4}, "model": {"path": "b", "weights": "1"}})
-    with pytest.raises(DatasetError, match="holds answers with seed=0, and now seed is 1; choose another --to"):
+    with pytest.raises(DatasetError, match=r"holds answers with seed=0, and now seed is 1; choose another --to"):
         claim(tmp_path, settings | {"seed": 1})
-    with pytest.raises(DatasetError, match="holds answers of another model, and now model.weights is '2'"):
+    with pytest.raises(DatasetError, match=r"holds answers of another model, and now model.weights is '2'"):
         claim(tmp_path, settings | {"model": {"path": "a", "weights": "2"}})
 
 
