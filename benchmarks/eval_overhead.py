@@ -2,8 +2,8 @@
 
 The tiny VLM answers the same questions twice over: by the engine alone, from prompts that are encoded already, and by
 an evaluation from the benchmark's files to its result: workers started, questions read, images decoded, prompts
-encoded, answers written, scored and summed up. By turns, after one warm-up of each; the figure is the ratio of the medians.
-Questions are the gym's, in the form of MATH-Vision's files.
+encoded, answers written, scored and summed up. By turns, after one warm-up of each; the figure is the median of the
+rounds' ratios. Questions are the gym's, in the form of MATH-Vision's files.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
         measured = Measured(Path(folder), questions=parsed.questions, max_tokens=parsed.max_tokens)
         measured.alone(), measured.whole()
         alone, whole = zip(*((measured.alone(), measured.whole()) for _ in range(parsed.repeats)))
-    overhead = statistics.median(whole) / statistics.median(alone) - 1
+    overhead = statistics.median(after / before for before, after in zip(alone, whole)) - 1
     result = {
         "machine": machine.record(),
         "questions": parsed.questions,

@@ -27,11 +27,17 @@ from rethinker.types import Completion, Problem, Prompt
 
 Rethinking = Literal["off", "forced", "oracle"]
 
-READ_AHEAD = 32
-"""Questions whose images are decoded before the engine has room for them: as many as end together, or a few more."""
+READ_AHEAD = 128
+"""Questions whose images are decoded before the engine has room for them."""
 
-ASKED_AHEAD = 320
-"""Samples that an engine has at a time: those that it decodes at once by default, and the next ones in its queue."""
+DECODED = 256
+"""Samples that an engine is given before its first step: as many as it decodes at once by default."""
+
+ASKED_AHEAD, A_STEP = 384, 4
+"""Samples that it has at most, those in its queue included, and how many it is given a step, which hides reading them.
+
+Counted, not clocked: which samples stand in one batch is the same every time.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +118,9 @@ class Answerer:
         prompts = self._prompts(questions)
         waiting = True
         while waiting or self._engine.pending:
-            while waiting and self._engine.pending < ASKED_AHEAD:
+            given = 0
+            while waiting and self._engine.pending < (ASKED_AHEAD if given < A_STEP else DECODED):
+                given += 1
                 match next(prompts, None):
                     case None:
                         waiting = False
