@@ -11,6 +11,7 @@ from rich.console import Console
 
 from rethinker.commands.compare_arguments import add_compare_commands
 from rethinker.commands.data_arguments import add_data_commands
+from rethinker.commands.evaluate_arguments import add_eval_command
 from rethinker.commands.score_arguments import add_score_command
 from rethinker.commands.settings import split_settings
 from rethinker.doctor import MISSING_OPERATOR
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.set_defaults(command=_gym_preview)
 
     add_data_commands(commands)
+    add_eval_command(commands)
     add_score_command(commands)
     add_compare_commands(commands)
 

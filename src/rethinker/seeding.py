@@ -27,6 +27,7 @@ class Purpose(StrEnum):
     SECOND = "second"  # sampling second looks; the same
     REPLAY = "replay"  # draws from the replay buffer; the optimiser step
     EVALUATION = "evaluation"  # held-out responses; 0 for the measurements of a run, 1 for those of a base policy
+    BENCHMARK = "benchmark"  # responses to a benchmark's questions; 0 for first ones, 1 for forced second looks
     ADAPTER = "adapter"  # the initial weights of a low-rank adapter
     WARMUP = "warmup"  # the warm start: initial weights, examples, styles; the example
     BOOTSTRAP = "bootstrap"  # resampling questions; what the interval is of stands in the place of the problem id

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
-from rethinker.data.encoded import EncodedImage
 from rethinker.errors import MarksError
 from rethinker.types import IMAGE_MARK
+
+Placed = TypeVar("Placed")
+"""An image in whatever form; nothing is asked of it."""
 
 MARK = re.compile(r"<image(?:\s*([0-9]{1,3}))?>")
 """A mark, with its number where it has one."""
 
 
-def place_images(question: str, images: Sequence[EncodedImage], *, column: str) -> tuple[str, tuple[EncodedImage, ...]]:
+def place_images(question: str, images: Sequence[Placed], *, column: str) -> tuple[str, tuple[Placed, ...]]:
     """The question with one `<image>` per image, and the images in the order of these marks.
 
     Images of a question without marks come first. Where a number repeats, its first mark is the image, and later ones

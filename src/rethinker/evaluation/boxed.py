@@ -44,7 +44,7 @@ class Boxed(Benchmark):
         return self._of.read(path)
 
     def prompt(self, question: Question, style: str) -> str:  # noqa: ARG002 (there is one)
-        """Question, lettered options, instruction; images come first, so marks are left out."""
+        """Question, lettered options, instruction; images come first, and numbered marks stay as words."""
         options = "".join(f"\n({chr(ord('A') + place)}) {text}" for place, text in enumerate(question.options))
         return f"{question.text}{options}{INSTRUCTION}"
 

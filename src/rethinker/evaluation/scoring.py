@@ -60,6 +60,10 @@ class RowScorer:
         except WorkerLostError as error:
             raise RethinkerError(f"a worker that scores {rule.name} did not start: {error}") from error
 
+    def submit(self, question: Question, response: str) -> Future[Scored]:
+        """Queue one row; its future always resolves."""
+        return self._pool.submit((question, response))
+
     def score(self, rows: Iterator[Row]) -> Iterator[Scored]:
         """Score rows as they come; yield the outcomes in their order. Few are held at a time."""
         waiting: deque[Future[Scored]] = deque()

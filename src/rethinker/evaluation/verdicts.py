@@ -9,7 +9,7 @@ from rethinker.evaluation.benchmark import RowVerdict
 
 
 class RowOutcome(StrEnum):
-    """Only `CORRECT` counts in full; the last three say nothing of whether the response was right."""
+    """Only `CORRECT` counts in full; from `TIMEOUT` on they say nothing of whether the response was right."""
 
     CORRECT = "correct"
     PARTIAL = "partial"
@@ -18,6 +18,7 @@ class RowOutcome(StrEnum):
     RANDOM = "random_fallback"
     TIMEOUT = "timeout"
     ERROR = "error"
+    UNASKED = "unasked"
     NOT_SCORED = "not_scored"
 
 

@@ -1,4 +1,4 @@
-"""How a question is put to the model: the paper's two prompts (section 3; appendix, prompts)."""
+"""How a question is put to the model: the paper's two prompts (section 3; appendix), or the question as it stands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from rethinker.types import IMAGE_MARK
 
-Template = Literal["plain", "rethinking"]
+Template = Literal["plain", "rethinking", "bare"]
 
 SUFFIXES: dict[Template, str] = {
     "plain": "\n\nPlease reason step by step, and put your final answer within \\boxed{}.",
@@ -15,6 +15,7 @@ SUFFIXES: dict[Template, str] = {
         'self-correction to check your ongoing reasoning**, using connectives such as "Wait a moment", '
         '"Wait, does it seem right?", etc. Remember to put your final answer within \\boxed{}.'
     ),
+    "bare": "",
 }
 
 

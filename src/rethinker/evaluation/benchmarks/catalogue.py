@@ -32,7 +32,7 @@ def without_settings(name: str, make: Callable[[], Benchmark]) -> Callable[[str]
 
 
 BENCHMARKS: dict[str, Callable[[str], Benchmark]] = {
-    "mathvision": without_settings("mathvision", MathVision),
+    "mathvision": MathVision,
     "emma": without_settings("emma", Emma),
     "mathvista": MathVista,
     "mathverse": MathVerse,

@@ -11,6 +11,7 @@ from pathlib import Path
 from rethinker.errors import DatasetError
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
 from rethinker.evaluation.benchmarks.mathvision_text import cleaned, pick
+from rethinker.evaluation.benchmarks.settings import chosen
 from rethinker.evaluation.published import PublishedRow, published_rows
 
 LETTERS = "ABCDE"
@@ -27,17 +28,23 @@ INSTRUCTIONS = {
 }
 """What stands before the question: as GPT-4V, Qwen-VL and Gemini were asked."""
 
+SPLITS = ("test", "testmini")
+
 
 class MathVision(Benchmark):
-    """Reads, asks and scores MATH-Vision."""
+    """MATH-Vision's test split, or testmini, whose questions are among the former's."""
 
     name = "mathvision"
     scorer = "latex2sympy"
     styles = ("cot", "direct", "cot_steps", "cot_gemini")
 
+    def __init__(self, setting: str = "") -> None:
+        self._split = chosen("mathvision", setting, SPLITS)
+
     def read(self, path: Path) -> list[Question]:
-        """The questions of test.jsonl, testmini.jsonl or the hub's parquet, one (merged) image each."""
-        return [_question(row) for row in published_rows(path, needs=("id", "question", "options", "level", "subject"))]
+        """The questions of test.jsonl, testmini.jsonl or a split of the hub's parquet, one (merged) image each."""
+        needs = ("id", "question", "options", "level", "subject")
+        return [_question(row) for row in published_rows(path, needs=needs, within=(self._split,))]
 
     def prompt(self, question: Question, style: str) -> str:
         """The prompt of one of the authors' model scripts; only Gemini's lists options that are mere letters."""
