@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from rethinker.evaluation.asking import Exam
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
 from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.judged import JudgedBenchmark
+from rethinker.evaluation.majority import majority
 from rethinker.evaluation.pass_at_k import pass_at_k
 from rethinker.evaluation.predictions import Fault, Faulty, Predictions
 from rethinker.evaluation.score_report import report
@@ -182,8 +182,4 @@ def _of_several(benchmark: Benchmark, rows: Sequence[Row], samples: int) -> dict
 
 def vote(rows: Sequence[Row]) -> float:
     """The score of the answer that most of a question's responses give, the earliest of those that tie."""
-    given = Counter(row.scored.verdict.extracted for row in rows if row.scored.verdict.extracted is not None)
-    if not given:
-        return 0.0
-    most = max(given, key=lambda answer: given[answer])
-    return math.fsum(row.scored.score for row in rows if row.scored.verdict.extracted == most) / given[most]
+    return rows[majority([row.scored.verdict.extracted for row in rows])].scored.score
