@@ -98,7 +98,7 @@ def test_another_benchmarks_problems_are_refused(problems: Path, capsys: pytest.
 
 @pytest.mark.parametrize(
     ("name", "more", "complaint"),
-    [("mathvison", (), "choose one of"), ("mathvision", ("--setting", "vision"), "has no settings")],
+    [("mathvison", (), "choose one of"), ("emma", ("--setting", "vision"), "has no settings")],
 )
 def test_unknown_names_are_told(
     problems: Path, capsys: pytest.CaptureFixture[str], name: str, more: tuple[str, ...], complaint: str
