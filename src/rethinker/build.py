@@ -11,6 +11,7 @@ from rethinker.algo.credit import LengthPenalty, credit
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
 from rethinker.algo.truncation import soft_penalty
 from rethinker.algorithm_config import AdvantageConfig
+from rethinker.build_benchmarks import build_benchmarks
 from rethinker.build_crew import Crew, build_crew
 from rethinker.build_data import Part, Problems, build_problems, open_parts, refuse_too_few
 from rethinker.build_learner import asks_again
@@ -85,6 +86,7 @@ def _parts(
             steps=config.train.steps,
             evaluate_every=config.evaluation.every,
             save_every=config.checkpoints.every,
+            best=config.checkpoints.best,
         ),
         stream=problems.stream,
         quarantine=problems.quarantine,
@@ -93,6 +95,7 @@ def _parts(
         learner=crew.learner,
         weights=BetweenEpisodes(crew.weights, episodes),
         held_out=build_held_out(config, vlm, crew.engine, scorer, problems.quarantine),
+        benchmarks=build_benchmarks(config, vlm, crew.engine, folder.benchmarks),
         scorer=scorer,
         validation=problems.validation,
         test=problems.test,

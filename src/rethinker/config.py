@@ -44,7 +44,9 @@ class CheckpointConfig(Section):
     every: Count = 20
     """Save each so many steps; the last step is always saved."""
     keep: Count = 2
-    """Keep the last so many, and the best by `eval/accuracy`."""
+    """Keep the last so many, and the best."""
+    best: str = "eval/accuracy"
+    """The metric by which it is: this, or `eval/<benchmark>/accuracy` of one of `evaluation.benchmarks`."""
 
 
 class RolloutRecordConfig(Section):
@@ -230,6 +232,14 @@ class EvaluationConfig(Section):
     """Whole word, any case, that marks a spontaneous second look (paper's)."""
     max_tokens: Count = 2048
     """Most response tokens."""
+    benchmarks: tuple[str, ...] = ()
+    """Asked at every validation on the live weights; `mmmu_pro:vision` for a setting. Names: docs/evaluation.md."""
+    data: str = "benchmarks"
+    """Folder of their files, as `rethinker eval --data`."""
+    limit: Natural = 100
+    """Questions of each, evenly over all; 0 asks all."""
+    protocol: Literal["official", "boxed"] = "boxed"
+    """The one prompt and rule for all, as the paper evaluates while it trains, or each benchmark's own."""
 
 
 class Config(Section):
@@ -287,6 +297,13 @@ class Config(Section):
             raise ValueError("sampler.group_size=1 trains nothing: advantages compare responses; give 2 or more")
         if not (self.evaluation.marker[:1].isalnum() and self.evaluation.marker[-1].isalnum()):
             raise ValueError(f"evaluation.marker={self.evaluation.marker!r} must begin and end with a letter or digit")
+        names = [name.replace(":", "-") for name in self.evaluation.benchmarks]
+        measured = ["eval/accuracy", *(f"eval/{name}/accuracy" for name in names)]
+        if self.checkpoints.best not in measured:
+            raise ValueError(
+                f"checkpoints.best={self.checkpoints.best} is not measured; take one of {', '.join(measured)}, or name "
+                "its benchmark in evaluation.benchmarks"
+            )
         if self.rethink.kind == "forced" and self.rethink.share > 0 and self.rethink.max_kept == 0:
             raise ValueError("rethink.share is above 0 but rethink.max_kept is 0; set rethink.kind=none instead")
         return self

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from rethinker.data.quarantine import Quarantine
 from rethinker.errors import Interrupted
 from rethinker.evaluation.held_out import HeldOut
+from rethinker.evaluation.in_training import Benchmarks
 from rethinker.interfaces import Learner, ProblemSource, Replay, Scorer, Stream, Tracker, WeightSync
 from rethinker.rollout.episodes import Episodes
 from rethinker.runs.checkpoints import Checkpoints
@@ -33,11 +34,12 @@ from rethinker.types import NO_VERDICT, Experience, Mean, Metrics, State, merge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cadence:
-    """How long, and how often what is done."""
+    """How long, how often what is done, and the metric whose best checkpoint is kept."""
 
     steps: int
     evaluate_every: int
     save_every: int
+    best: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class Parts:
     learner: Learner
     weights: WeightSync
     held_out: HeldOut
+    benchmarks: Benchmarks | None
     scorer: Scorer
     validation: ProblemSource
     test: ProblemSource
@@ -154,7 +157,7 @@ class Run:
         return metrics
 
     def _validate(self, *, last: bool) -> Metrics:
-        """Greedy accuracy on the validation split, at the first sync after it is due, and at the end."""
+        """Greedy accuracy on the validation split and benchmarks, at the first sync after it is due, and at the end."""
         every = self.parts.cadence.evaluate_every
         due = bool(every) and self._step // every > self._evaluated // every
         if not due and not last:
@@ -162,6 +165,7 @@ class Run:
         self._progress.phase("evaluating")
         with self.parts.stopwatch("evaluate"):
             found = self.parts.held_out.evaluate(self.parts.validation)
+            benchmarks = self.parts.benchmarks.measure(self._step) if self.parts.benchmarks else {}
         self._progress.phase("training")
         self._evaluated = self._step
         return {
@@ -169,6 +173,7 @@ class Run:
             "eval/rethinking": Mean(sum=found.second_looks.rethought, count=found.problems),
             "eval/skipped": Mean(sum=found.skipped),
             **{f"eval/{each.value}": Mean(sum=found.outcomes[each], count=found.problems) for each in NO_VERDICT},
+            **benchmarks,
         }
 
     def _save_if_due(self, metrics: Metrics, *, last: bool) -> None:
@@ -176,7 +181,8 @@ class Run:
 
         After the step is logged: a run killed in between goes back to the checkpoint before and does the step again.
         """
-        measured = metrics["eval/accuracy"].value if "eval/accuracy" in metrics else None
+        best = self.parts.cadence.best
+        measured = metrics[best].value if best in metrics else None
         better = False
         if measured is not None and measured > self._best:
             self._best, better = measured, True
@@ -288,6 +294,8 @@ class Run:
             self.load(*saved)
         self.parts.tracker.cut_back(self._step)
         self.parts.record.cut_back(self._step)
+        if self.parts.benchmarks:
+            self.parts.benchmarks.cut_back(self._step)
 
     def load(self, folder: Path, state: State) -> None:
         """Restore what `save` wrote below `folder` and returned."""

@@ -43,6 +43,7 @@ SAME_PART = {
     "build_crew": "build",
     "build_ray": "build",
     "build_torchrun": "build",
+    "build_benchmarks": "build",
     "build_learner": "build",
     "build_vllm": "build",
 }

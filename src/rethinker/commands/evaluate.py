@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from rethinker.evaluation.benchmarks.places import place
 from rethinker.evaluation.evaluate import Evaluated, evaluate, refuse_withheld
 from rethinker.evaluation.folder import claim
 from rethinker.evaluation.judge import Judge
+from rethinker.evaluation.settings import described
 from rethinker.evaluation.summing_up import ORACLE
 from rethinker.evaluation.weights import fingerprint
 from rethinker.interfaces import Sampling
@@ -36,12 +36,8 @@ from rethinker.runs.files import write_atomically
 INCOMPLETE = 3
 """Exit status when a judge left answers without a verdict."""
 
-SCHEMA = 1
-
 SHOWN = 3
 """Questions named of those that could not be asked."""
-
-PACKAGES = ("rethinker", "torch", "transformers", "vllm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,35 +241,18 @@ def _answering(wanted: Wanted) -> Answering:
 def _settings(wanted: Wanted, config: Config) -> dict[str, Any]:
     """All that decides an answer, and what was used to make it."""
     model = config.model
-    return {
-        "schema": SCHEMA,
-        "model": {
+    return described(
+        _answering(wanted),
+        model={
             "path": model.path,
             "weights": fingerprint(TINY_FOLDER if model.path == "tiny" else Path(model.path)),
             "dtype": model.dtype,
             "min_pixels": model.min_pixels,
             "max_pixels": model.max_pixels,
         },
-        "protocol": wanted.protocol,
-        "style": wanted.style,
-        "sampling": {
-            "temperature": wanted.temperature,
-            "top_p": wanted.top_p,
-            "max_new_tokens": wanted.max_tokens,
-            "max_prompt_tokens": wanted.max_prompt_tokens,
-            "samples": wanted.samples,
-        },
-        "rethink": wanted.rethink,
-        "marker": config.evaluation.marker,
-        "engine": wanted.engine,
-        "seed": wanted.seed,
-        "limit": wanted.limit,
-        "versions": {name: _installed(name) for name in PACKAGES},
-    }
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        protocol=wanted.protocol,
+        style=wanted.style,
+        marker=config.evaluation.marker,
+        engine=wanted.engine,
+        limit=wanted.limit,
+    )

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rethinker.errors import DatasetError
+from rethinker.evaluation.settings import SCHEMA
 from rethinker.evaluation.verdicts import RowOutcome
-
-SCHEMA = 1
-"""Of the settings beside the answers."""
 
 VERDICTS = "verdicts"
 """The benchmark of a file of verdicts: the file does not say."""

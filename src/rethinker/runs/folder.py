@@ -27,6 +27,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.metrics_file = path / "metrics.jsonl"
         self.rollouts = path / "rollouts"
+        self.benchmarks = path / "benchmarks"
         self.tensorboard = path / "tensorboard"
         self.quarantine_file = path / "quarantine.jsonl"
         self.report_file = path / "report.html"
