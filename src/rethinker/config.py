@@ -327,11 +327,6 @@ class Config(Section):
                 f"engine.tensor_parallel={self.engine.tensor_parallel} with an engine in every rank, which has its own "
                 "GPU alone; set cluster.kind=ray with cluster.colocated=false, or engine.tensor_parallel=1"
             )
-        if cluster.kind == "local" and self.learner.sharding != ShardingConfig():
-            raise ValueError(
-                f"learner.sharding ({self.learner.sharding}) with cluster.kind=local, where one process holds the "
-                "whole learner; leave it out, or set cluster.kind=torchrun or ray"
-            )
         if self.profile and cluster.kind != "local":
             raise ValueError(f"profile=true watches one process; with cluster.kind={cluster.kind} set profile=false")
         return self
