@@ -50,9 +50,6 @@ def test_a_run_that_wants_torchrun_and_was_started_without_says_how(monkeypatch:
 @pytest.mark.parametrize(
     ("tree", "said"),
     [
-        (
-            r"learner\.sharding \(offload=True .*one process holds",
-        ),
         ({"pipeline": {"staleness": 1}}, r"pipeline\.staleness=1 needs engines in processes of their own"),
         (
             {"engine": {"kind": "torch", "replicas": 2}},
