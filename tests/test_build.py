@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from tests.evaluation import hub_folders
 
 from rethinker.algo import advantages
 from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
 from rethinker.algo.truncation import soft_penalty
 from rethinker.build import build
+from rethinker.build_benchmarks import spread
 from rethinker.config import Config
 from rethinker.interfaces import Sampling
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
@@ -82,8 +84,18 @@ TREE: dict[str, Any] = {
         "sharding": {"offload": True, "reshard_after_forward": False, "reduce_every_micro_batch": True},
     },
     "train": {"steps": 55, "updates_per_episode": 5},
-    "evaluation": {"every": 17, "validation_problems": 18, "test_problems": 19, "marker": "hold on", "max_tokens": 21},
-    "checkpoints": {"every": 22, "keep": 23},
+    "evaluation": {
+        "every": 17,
+        "validation_problems": 18,
+        "test_problems": 19,
+        "marker": "hold on",
+        "max_tokens": 21,
+        "benchmarks": ["mathvision:testmini"],
+        "data": "elsewhere",
+        "limit": 2,
+        "protocol": "official",
+    },
+    "checkpoints": {"every": 22, "keep": 23, "best": "eval/mathvision-testmini/accuracy"},
 }
 GRPO: dict[str, Any] = {
     "sampler": {**TREE["sampler"], "kind": "plain"},
@@ -113,7 +125,9 @@ def leaves(section: BaseModel, path: str = "") -> Iterator[tuple[str, Any, Any]]
 
 
 def built(folder: Path, **sections: dict[str, Any]) -> Parts:
-    parts = build(Config.model_validate(TREE | sections), RunFolder.create(folder))
+    hub_folders.mathvision(folder.parent / "data" / "mathvision")
+    evaluation = TREE["evaluation"] | {"data": str(folder.parent / "data")}
+    parts = build(Config.model_validate(TREE | {"evaluation": evaluation} | sections), RunFolder.create(folder))
     parts.scorer.close()
     parts.tracker.close()
     parts.folder.close()
@@ -249,17 +263,36 @@ def test_the_learner(parts: Parts) -> None:
 
 
 def test_the_verifier(parts: Parts) -> None:
-    settings = held(parts.scorer)["settings"]
-    assert len(held(parts.scorer)["threads"]) == 2
-    assert (settings.function, settings.threshold) == ("operator:contains", 0.6)
-    assert (settings.timeout_seconds, settings.memory_bytes) == (3.5, 2_000_000_000)
+    pool = held(held(parts.scorer)["pool"])
+    work = pool["work"]
+    assert len(pool["threads"]) == 2
+    assert (work.settings["function"], work.settings["threshold"]) == ("operator:contains", 0.6)
+    assert (work.timeout_seconds, work.settings["memory_bytes"]) == (3.5, 2_000_000_000)
 
 
 def test_measuring_and_saving(parts: Parts) -> None:
-    assert parts.cadence == Cadence(steps=55, evaluate_every=17, save_every=22)
+    best = "eval/mathvision-testmini/accuracy"
+    assert parts.cadence == Cadence(steps=55, evaluate_every=17, save_every=22, best=best)
     assert held(parts.checkpoints)["keep"] == 23
     assert (len(parts.validation), len(parts.test)) == (18, 19)
     made = held(parts.held_out)
     assert (made["template"], made["max_prompt_tokens"]) == ("rethinking", 701)
     assert made["sampling"] == Sampling(temperature=0.0, max_tokens=21)
     assert made["marker"].before("so. Hold on, no") == "so. "
+
+
+def test_the_benchmarks(parts: Parts) -> None:
+    made = held(parts.benchmarks)
+    (exam,) = made["exams"]
+    assert (exam.name, exam.rule.protocol, len(exam.questions)) == ("mathvision-testmini", "official", 2)
+    assert made["folder"] == parts.folder.benchmarks
+    assert made["workers"] == TREE["verifier"]["workers"]
+    assert made["marker"].before("so. Hold on, no") == "so. "
+    asked = made["answerer"].settings
+    assert asked.sampling == Sampling(temperature=0.0, max_tokens=21)
+    assert (asked.seed, asked.max_prompt_tokens, asked.samples, asked.rethink) == (7, 701, 1, "off")
+    assert made["settings"]["limit"] == 2
+
+
+def test_a_part_of_the_questions_is_spread_over_all() -> None:
+    assert [spread(list(range(10)), limit) for limit in (0, 3, 99)] == [[*range(10)], [0, 3, 6], [*range(10)]]  # type: ignore[arg-type]
