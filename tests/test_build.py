@@ -90,7 +90,7 @@ TREE: dict[str, Any] = {
         "test_problems": 19,
         "marker": "hold on",
         "max_tokens": 21,
-        "benchmarks": ["mathvision:testmini"],
+        "benchmarks": ["mathvision=testmini"],
         "data": "elsewhere",
         "limit": 2,
         "protocol": "official",

@@ -58,7 +58,7 @@ def build_benchmarks(config: Config, vlm: VLM, engine: RolloutEngine, folder: Pa
 
 
 def _exam(config: Config, named: str) -> Exam:
-    name, _, setting = named.partition(":")
+    name, _, setting = named.partition("=")
     rule = Rule(name=name, setting=setting, protocol=config.evaluation.protocol)
     style = style_of(rule, "")
     questions = rule.benchmark().read(place(Path(config.evaluation.data), name))

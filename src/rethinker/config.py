@@ -233,7 +233,7 @@ class EvaluationConfig(Section):
     max_tokens: Count = 2048
     """Most response tokens."""
     benchmarks: tuple[str, ...] = ()
-    """Asked at every validation on the live weights; `mmmu_pro:vision` for a setting. Names: docs/evaluation.md."""
+    """Asked at every validation on the live weights; `mmmu_pro=vision` for a setting. Names: docs/evaluation.md."""
     data: str = "benchmarks"
     """Folder of their files, as `rethinker eval --data`."""
     limit: Natural = 100
@@ -297,7 +297,7 @@ class Config(Section):
             raise ValueError("sampler.group_size=1 trains nothing: advantages compare responses; give 2 or more")
         if not (self.evaluation.marker[:1].isalnum() and self.evaluation.marker[-1].isalnum()):
             raise ValueError(f"evaluation.marker={self.evaluation.marker!r} must begin and end with a letter or digit")
-        names = [name.replace(":", "-") for name in self.evaluation.benchmarks]
+        names = [name.replace("=", "-") for name in self.evaluation.benchmarks]
         measured = ["eval/accuracy", *(f"eval/{name}/accuracy" for name in names)]
         if self.checkpoints.best not in measured:
             raise ValueError(
