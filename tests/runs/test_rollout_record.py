@@ -15,7 +15,12 @@ MANY = 10**9
 
 
 def record_in(folder, keep_bytes=MANY) -> RolloutRecord:
-    return RolloutRecord(folder, keep_bytes=keep_bytes, first_answer=lambda rollout: f"first {rollout.sample}", token_text=lambda token: "")
+    return RolloutRecord(
+        folder,
+        keep_bytes=keep_bytes,
+        first_answer=lambda rollout: f"first {rollout.sample}",
+        token_text=lambda token: "",
+    )
 
 
 def steps(folder) -> list[str]:

@@ -95,4 +95,5 @@ def finite(value: Any) -> Any:
 def _names(runs: Sequence[RunReader]) -> list[str]:
     """The folders' own names; with their parents' where two are the same."""
     names = [run.name for run in runs]
-    return [name if names.count(name) == 1 else "/".join(run.folder.resolve().parts[-2:]) for run, name in zip(runs, names)]
+    paths = ["/".join(run.folder.resolve().parts[-2:]) for run in runs]
+    return [name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)]

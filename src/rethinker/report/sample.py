@@ -41,6 +41,11 @@ def evenly(groups: Iterable[GroupDigest]) -> list[GroupDigest]:
     return [group for rank, group in sorted(ranked, key=lambda each: (each[0], order[each[1].step]))]
 
 
+def page_bytes(group: GroupDigest) -> int:
+    """About what a group takes on a page, its images aside."""
+    return group.size * _ROW_BYTES + group.characters + group.tokens * _TOKEN_BYTES
+
+
 class _Purse:
     """Bytes that are spent group by group."""
 
@@ -57,8 +62,7 @@ class _Purse:
             if id(group) in self._taken:
                 continue
             images = set(group.image_ids) - self._images
-            cost = group.size * _ROW_BYTES + group.characters + group.tokens * _TOKEN_BYTES
-            cost += sum(self._image_bytes(image) for image in images)
+            cost = page_bytes(group) + sum(self._image_bytes(image) for image in images)
             if self._spent + cost > limit:
                 break
             self._spent += cost

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from pathlib import Path
 
-from rethinker.errors import RethinkerError, RunFolderError
+from rethinker.errors import RunFolderError
 from rethinker.report.digest import GroupDigest
-from rethinker.report.document import PAGE_BYTES, document, sample_of
-from rethinker.report.document import ablation_in as ablation_in
+from rethinker.report.document import PAGE_BYTES, ROLLOUT_BYTES, ablation_in, document, sample_of
 from rethinker.report.page import page
 from rethinker.report.reading import RunReader
+from rethinker.report.sample import page_bytes
 from rethinker.report.shown import image_bytes
 from rethinker.runs.files import new_folder, write_atomically
 
@@ -82,10 +81,10 @@ def _opened(folders: Sequence[Path]) -> tuple[list[RunReader], dict[str, object]
 def _page(runs: Sequence[RunReader], ablation: dict[str, object] | None, parts: Sequence[object] = ()) -> str:
     """The page, with fewer responses than usual where it would grow too large."""
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
-    budget = 9_000_000
+    budget = ROLLOUT_BYTES
     while True:
         content = document(runs, ablation=ablation, rollout_bytes=budget) | {"parts": list(parts)}
-        text = page(content, title=escape(title))
+        text = page(content, title=title)
         if len(text.encode()) < PAGE_BYTES or budget < 100_000:
             return text
         budget //= 2
@@ -99,7 +98,7 @@ def _parts(run: RunReader) -> Iterator[list[GroupDigest]]:
     size = 0
     for group in run.groups:
         fresh = set(group.image_ids) - seen
-        cost = group.size * 220 + group.characters + group.tokens * 5 + sum(image_bytes(images, each) for each in fresh)
+        cost = page_bytes(group) + sum(image_bytes(images, each) for each in fresh)
         if part and size + cost > PART_BYTES:
             yield part
             part, seen, size = [], set(), 0
@@ -108,6 +107,3 @@ def _parts(run: RunReader) -> Iterator[list[GroupDigest]]:
         size += cost
     if part:
         yield part
-
-
-__all__ = ["RethinkerError", "write_folder", "write_page", "write_report"]

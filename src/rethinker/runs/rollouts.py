@@ -24,7 +24,6 @@ from jaxtyping import Float32
 from rethinker.runs.files import atomic_file, bytes_below, unwritable, write_atomically
 from rethinker.types import Experience, Image, Rethought, Rollout
 
-
 _SHARED_CHARACTERS = 8
 """Most characters between two whole tokens."""
 

@@ -23,6 +23,15 @@
     return found;
   }
 
+  /** Wilson intervals of shares of so many trials; none where their number was not recorded. */
+  function intervals(run, found, name) {
+    const trials = new Map(points(run, name).map((point) => [point.step, point.value]));
+    return found.filter((point) => trials.has(point.step)).map((point) => {
+      const total = trials.get(point.step), [low, high] = Rethinker.wilson(Math.round(point.value * total), total);
+      return { step: point.step, low, high };
+    });
+  }
+
   /** The running mean over a twentieth of the points. */
   function smoothed(found) {
     const half = Math.max(1, Math.floor(found.length / 40));
@@ -34,7 +43,8 @@
 
   /** Points averaged over at most 80 equal stretches of the steps: [{from, to, value}]. */
   function columns(found, first, last) {
-    const width = Math.max(1, Math.ceil((last - first + 1) / COLUMNS));
+    const apart = found.length > 1 ? d3.min(found.slice(1), (point, place) => point.step - found[place].step) : 1;
+    const width = Math.max(apart, Math.ceil((last - first + 1) / COLUMNS / apart) * apart);
     const sums = new Map();
     for (const { step, value } of found) {
       const place = Math.floor((step - first) / width);
@@ -58,7 +68,9 @@
       const found = points(run, series.name).filter((point) => spec.scale !== "log" || point.value > 0);
       const stroke = `var(--c${series.colour})`, options = { x: "step", y: "value", stroke, ...facet(run) };
       if (series.sparse || found.length < 3) {
-        return [Plot.lineY(found, { ...options, strokeWidth: 1.2, strokeOpacity: 0.6 }), Plot.dot(found, { ...options, fill: stroke, r: 3.2 })];
+        return [
+          series.trials ? Plot.ruleX(intervals(run, found, series.trials), { x: "step", y1: "low", y2: "high", stroke, strokeWidth: 2.5, strokeOpacity: 0.45, ...facet(run) }) : null,
+          Plot.lineY(found, { ...options, strokeWidth: 1.2, strokeOpacity: 0.6 }), Plot.dot(found, { ...options, fill: stroke, r: 3.2 })];
       }
       const rough = found.length > SMOOTH_FROM && series.smooth !== false;
       return [
@@ -116,7 +128,7 @@
     const faceted = several ? { [below ? "fy" : "fx"]: { label: null, domain: runs.map((run) => run.name), tickFormat: (name) => shortened(name, 26) } } : {};
     return Plot.plot({
       width, height: heat ? 190 : several && below ? 150 * runs.length + 40 : 210,
-      marginLeft: heat ? 64 : 52, marginRight: several && below ? 20 : 12, marginTop: several ? 26 : 14, marginBottom: 34,
+      marginLeft: heat ? 64 : 52, marginRight: several && below ? 20 : 12, marginTop: several || spec.unit ? 28 : 14, marginBottom: 34,
       ariaLabel: spec.title, ...faceted,
       x: { domain: stacked || heat ? [first - 0.5, last + 0.5] : first === last ? [first - 0.5, last + 0.5] : [first, last], label: "step", labelAnchor: "right", labelArrow: "none", ticks: Math.max(2, Math.min(6, width / (several && !below ? 90 * runs.length : 90))), tickFormat: (v) => (Number.isInteger(v) ? v.toLocaleString("en") : "") },
       y: heat

@@ -9,8 +9,8 @@
 
   const CHARTS = [
     ["Learning", [
-      { title: "Reward and accuracy", scale: "share", note: "Reward is the share of sampled responses that verified as right; accuracy is greedy, on held-out problems. The dashed interval is in the outcome above.",
-        series: [{ name: "reward/mean", label: "reward, sampled", colour: 0 }, { name: "eval/accuracy", label: "accuracy, held out", colour: 1, sparse: true }] },
+      { title: "Reward and accuracy", scale: "share", note: "Reward is the share of sampled responses that verified as right; accuracy is greedy, on held-out problems. Bars are 95 % intervals.",
+        series: [{ name: "reward/mean", label: "reward, sampled", colour: 0 }, { name: "eval/accuracy", label: "accuracy, held out", colour: 1, sparse: true, trials: "eval/problems" }] },
       { title: "Groups", kind: "stack", scale: "share", note: "Only mixed groups carry an advantage. When they vanish, a batch teaches nothing unless it is refilled.",
         series: [{ name: "groups/all_wrong", label: "all wrong", colour: 1 }, { name: "groups/mixed", label: "mixed", colour: 0 }, { name: "groups/all_correct", label: "all right", colour: 2 }] },
       { title: "Effective batch", scale: "share", note: "The share of the sampled batch whose advantage is not zero: what an update could learn from without replay.",

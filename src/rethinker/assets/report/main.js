@@ -77,7 +77,7 @@
     const state = document.getElementById("live");
     try {
       const token = new URLSearchParams(location.search).get("token") ?? "";
-      const answer = await fetch(`changes?after=${steps.at(-1) ?? 0}&mark=${given.live.mark}&seen=${given.live.seen}`, { headers: { authorization: `Bearer ${token}` }, cache: "no-store" });
+      const answer = await fetch(`changes?after=${steps.at(-1) ?? 0}&mark=${given.live.mark}&seen=${given.live.seen}&ended=${Boolean(run.summary)}`, { headers: { authorization: `Bearer ${token}` }, cache: "no-store" });
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       take(run, await answer.json());
       state.textContent = " live";

@@ -1,13 +1,26 @@
 "use strict";
 // The first screen: did it learn, did looking twice help, is the run healthy.
 (() => {
-  const { el, missing, percent, inPoints, points, plain, duration, gigabytes, mean, count } = Rethinker;
+  const { el, svg, missing, percent, inPoints, smoothed, points, plain, duration, gigabytes, mean, count } = Rethinker;
 
   /** A share and its interval on a rule from 0 to 100 %. */
   function rule(marks) {
     return el("div", { class: "rule", "aria-hidden": "true" }, marks.map(({ value, interval, colour }) => [
       interval ? el("i", { style: { left: `${100 * interval[0]}%`, width: `${100 * (interval[1] - interval[0])}%`, background: colour } }) : null,
       el("b", { style: { left: `${100 * value}%`, background: colour } })]));
+  }
+
+  /** A small curve of shares, with its ends in words. */
+  function trend(run, name, label, colour) {
+    const found = points(run, name), line = found.length > 40 ? smoothed(found) : found;
+    if (line.length < 3) return null;
+    const [first, last] = [line[0], line.at(-1)], most = Math.max(0.1, ...line.map((each) => each.value));
+    const at = ({ step, value }) => `${(300 * (step - first.step)) / (last.step - first.step)},${44 - (40 * value) / most}`;
+    return el("div", { class: "trend" },
+      svg("svg", { viewBox: "0 0 300 48", preserveAspectRatio: "none", "aria-hidden": "true" },
+        svg("line", { x1: 0, x2: 300, y1: 44, y2: 44, stroke: "var(--line)" }),
+        svg("polyline", { points: line.map(at).join(" "), fill: "none", stroke: colour, "stroke-width": 2, "vector-effect": "non-scaling-stroke" })),
+      el("p", { class: "muted" }, `${label}, ${percent(first.value)} at step ${first.step} to ${percent(last.value)} at step ${last.step}`));
   }
 
   const between = (interval) => (interval ? `${(100 * interval[0]).toFixed(1)} to ${(100 * interval[1]).toFixed(1)} %` : "");
@@ -29,7 +42,8 @@
     const verdict = apart ? (change > 0 ? "Yes: the intervals are apart." : "It got worse: the intervals are apart.") : "Not for certain: the intervals overlap.";
     return answer(eyebrow, `Held-out accuracy, ${inPoints(change)}`, `${percent(found.accuracy_before)} → ${percent(found.accuracy_after)}`, [
       rule([{ value: found.accuracy_before, interval: found.accuracy_before_interval, colour: "var(--c5)" }, { value: found.accuracy_after, interval: found.accuracy_after_interval, colour: "var(--c0)" }]),
-      el("p", {}, `${verdict} 95 % intervals ${between(found.accuracy_before_interval)} before and ${between(found.accuracy_after_interval)} after${found.problems ? `, on ${count(found.problems)} problems, greedy` : ""}.`)]);
+      el("p", {}, `${verdict} 95 % intervals ${between(found.accuracy_before_interval)} before and ${between(found.accuracy_after_interval)} after${found.problems ? `, on ${count(found.problems)} problems, greedy` : ""}.`),
+      trend(run, "reward/mean", "Reward while training", "var(--c0)")]);
   }
 
   const average = (found) => found.reduce((sum, each) => sum + each.value, 0) / found.length;
@@ -47,7 +61,8 @@
     const looks = held ? ` It looks twice unasked in ${percent(found.rethinking_after)} of them, ${percent(found.rethinking_before)} before training.` : "";
     return answer(eyebrow, `Net, of all ${where}`, inPoints(net), [
       el("div", { class: "bars" }, bar("wrong → right", gain, "var(--c2)"), bar("right → wrong", loss, "var(--c1)")),
-      el("p", {}, `${net > 0 ? "It mended more than it broke." : net < 0 ? "It broke more than it mended." : "It changed as much for the better as for the worse."}${looks}`)]);
+      el("p", {}, `${net > 0 ? "It mended more than it broke." : net < 0 ? "It broke more than it mended." : "It changed as much for the better as for the worse."}${looks}`),
+      trend(run, "rethink/spontaneous", "Looks twice unasked while training", "var(--c2)")]);
   }
 
   /** Each check: what was looked at, whether it is as it should be, and the figure. */

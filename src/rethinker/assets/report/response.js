@@ -22,7 +22,7 @@
 
   function reason(rollout, answer) {
     const extracted = rollout.extracted === null ? "no final answer was found in the text" : ["the final answer found is ", code(rollout.extracted)];
-    const right = answer === null || answer === undefined ? null : [rollout.outcome === "ok" ? "; the right answer is " : "; the right answer is ", code(answer)];
+    const right = answer === null || answer === undefined ? null : ["; the right answer is ", code(answer)];
     const first = rollout.first === null ? null : ["; before the second look it was ", code(rollout.first), rollout.firstRight === null ? "" : rollout.firstRight ? ", right" : ", wrong"];
     const cut = rollout.finish === "length" ? "; the response was cut at the limit of tokens" : null;
     return el("p", { class: "reason" }, el("b", {}, `${capital(OUTCOMES[rollout.outcome] ?? rollout.outcome)}: `), extracted, right, first, cut, ".", rollout.detail ? ` ${rollout.detail}` : "");
@@ -48,9 +48,12 @@
     return spans;
   }
 
+  /** Where a text goes on after the blank at a place. */
+  const pastBlank = (text, at) => at + text.slice(at).search(/\S|$/);
+
   function body(rollout, marker, heat) {
     const [kind, start, own] = look(rollout, marker), end = rollout.text.length;
-    const part = (name, from, to, extra = null) => el("div", { class: "said" }, el("h5", {}, name, extra), el("p", { class: "text" }, tokens(rollout, from, to, heat)));
+    const part = (name, from, to, extra = null) => el("div", { class: "said" }, el("h5", {}, name, extra), el("p", { class: "text" }, tokens(rollout, pastBlank(rollout.text, from), to, heat)));
     if (kind === "none") return [part("Response", 0, end)];
     const trigger = kind === "forced" ? el("p", { class: "trigger" }, el("span", { class: "hidden" }, "Trigger, put there: "), rollout.text.slice(start, own).trim()) : null;
     return [

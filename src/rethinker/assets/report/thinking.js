@@ -79,7 +79,7 @@
     const metrics = { step: steps };
     for (const name of names) metrics[name] = counts[name].map((count, place) => (responses[place] ? count / responses[place] : null));
     const colours = [0, 1, 2, 3, 4, 5];
-    return card({ title: "Words of doubt", scale: "small", note: `Shares of recorded responses that hold a word, in what the model wrote unasked. “${run.thinking.marker}” is what counts as a second look.`,
+    return card({ title: "Marker words", scale: "small", note: `Shares of recorded responses that hold a word, in what the model wrote unasked. “${run.thinking.marker}” is what counts as a second look.`,
       series: names.map((name, place) => ({ name, label: `“${name}”`, colour: colours[place] })) }, [{ ...run, metrics }]);
   }
 
