@@ -260,7 +260,7 @@ class Run:
         return summary
 
     def _report(self) -> None:
-        """Draw the run as a page; what is wrong with a picture of a run is not wrong with the run, so it is only said."""
+        """Draw the run as a page; what is wrong with the page is not wrong with the run, so it is only said."""
         self._progress.phase("drawing the report")
         try:
             write_report(self.parts.folder.path)

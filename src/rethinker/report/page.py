@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
-"""Observable Plot with d3: SVG that takes the page's colours in light, dark and print; no eval; half of ECharts' bytes."""
+"""Observable Plot on d3: SVG, so it follows light, dark and print; no eval; half of ECharts' bytes."""
 
 CHARTS = ("charts.js", "flow.js", "health.js", "thinking.js", "compare.js", "outcome.js")
 PAGE = ("dom.js", "response.js", "filters.js", "browser.js")

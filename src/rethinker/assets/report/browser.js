@@ -84,7 +84,7 @@
       const right = group.rollouts.filter((each) => each.outcome === "ok").length;
       this.detail.replaceChildren(
         el("div", { class: "problem" },
-          group.images.map((name, place) => (run.rollouts.images[name] ? el("img", { src: run.rollouts.images[name], alt: `Image ${place + 1} of the problem`, loading: "lazy" }) : el("p", { class: "muted" }, "The image is no longer on record."))),
+          group.images.map((name, place) => (run.rollouts.images[name] ? el("img", { src: run.rollouts.images[name], alt: `Image ${place + 1} of the problem` }) : el("p", { class: "muted" }, "The image is no longer on record."))),
           el("div", {},
             el("p", { class: "muted" }, `${this.runs.length > 1 ? `${run.name} · ` : ""}step ${group.step} · ${group.problem}`),
             el("h3", { class: "question", tabindex: "-1" }, group.question.replaceAll("<image>", "").trim()),

@@ -204,7 +204,10 @@
     const width = Math.floor(place.clientWidth) || 560;
     const make = waiting.get(place);
     if (!make) return;
-    place.replaceChildren(make(width));
+    const figure = make(width);
+    figure.setAttribute("role", "img");  // one picture with a name; the sentence and the table say what is in it
+    for (const part of figure.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
+    place.replaceChildren(figure);
     place.dataset.width = width;
     seen.unobserve(place);
   }
