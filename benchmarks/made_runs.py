@@ -14,6 +14,9 @@ import numpy as np
 import PIL.Image
 import yaml
 
+DIFFERENT_STEPS = 50
+"""After so many steps their responses come again, or making a long run would take minutes."""
+
 TRIGGER = "\n\nWait, does it seem right?"
 WORDS = [
     "look",
@@ -63,6 +66,10 @@ def make_run(
     images.mkdir(parents=True)
     names = [_image(images, rng, side) for _ in range(problems)]
     for step in range(1, steps + 1):
+        if step > DIFFERENT_STEPS:
+            same = folder / "rollouts" / f"{step - DIFFERENT_STEPS:06d}.jsonl.gz"
+            (folder / "rollouts" / f"{step:06d}.jsonl.gz").write_bytes(same.read_bytes())
+            continue
         rows = []
         for place in range(groups):
             number = ((step - 1) * groups + place) % problems

@@ -5,6 +5,8 @@ The responses themselves stay on disk; `sample` chooses which of them a page hol
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,8 +14,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-
-from rethinker.runs.rollouts import read_rollouts
 
 Row = Mapping[str, Any]
 """One response as recorded (docs/run-folder.md)."""
@@ -95,14 +95,13 @@ class Digester:
 
     def __init__(self, marker: str) -> None:
         self._marker = marker.lower()
-        words = sorted({*WORDS, self._marker}, key=len, reverse=True)
-        self._words = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b")
+        self._words = {word: re.compile(rf"\b{re.escape(word)}\b") for word in (*WORDS, self._marker)}
 
     def read(self, path: Path) -> StepDigest:
         """The digest of one `NNNNNN.jsonl.gz`."""
         step, line, sums = step_of(path), 0, _Sums()
         groups = []
-        for rows in by_group(read_rollouts(path)):
+        for rows in by_group(map(without_tokens, lines_of(path))):
             groups.append(self._group(step, line, rows, sums))
             line += len(rows)
         return StepDigest(step=step, groups=tuple(groups), looks=sums.looks, words=sums.words)
@@ -112,7 +111,7 @@ class Digester:
         flips = 0
         for row in rows:
             own, forced = unasked(row), row["trigger"] is not None
-            found = set(self._words.findall(own.lower()))
+            found = self._words_in(own.lower())
             sums.words.update(found)
             before = first_right(row, verdicts)
             right = before if forced else row["outcome"] == "ok"
@@ -129,9 +128,13 @@ class Digester:
             flips=flips,
             right=sum(row["outcome"] == "ok" for row in rows),
             characters=sum(len(row["response"]) for row in rows),
-            tokens=sum(len(row["token_ids"]) for row in rows),
+            tokens=sum(row["tokens"] for row in rows),
             image_ids=tuple(rows[0]["image_ids"]),
         )
+
+    def _words_in(self, text: str) -> set[str]:
+        """Most texts hold few of them, so looking for the letters first saves most of the time."""
+        return {word for word, pattern in self._words.items() if word in text and pattern.search(text)}
 
 
 def step_files(folder: Path) -> list[Path]:
@@ -142,6 +145,29 @@ def step_files(folder: Path) -> list[Path]:
 def step_of(path: Path) -> int:
     """The step of a `NNNNNN.jsonl.gz`."""
     return int(path.name.removesuffix(".jsonl.gz"))
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """The lines of a step's file; at once, which takes a third of the time of one by one."""
+    return gzip.decompress(path.read_bytes()).splitlines()
+
+
+def without_tokens(line: bytes) -> Row:
+    """A response with `tokens`, their number, in place of the lists that have an entry for each: most of its bytes.
+
+    A quotation mark inside a string is escaped, so what looks like the beginning of a list is one.
+    """
+    tokens = 0
+    for name in (b"token_ids", b"token_lengths", b"logprobs"):
+        start = line.find(b', "' + name + b'": [')
+        if start < 0:
+            continue
+        end = line.index(b"]", start) + 1
+        if name == b"token_ids":
+            tokens = line.count(b",", start + 2, end) + 1
+        line = line[:start] + line[end:]
+    row: dict[str, Any] = json.loads(line)
+    return row | {"tokens": tokens}
 
 
 def by_group(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +10,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL.Image
 
-from rethinker.report.digest import GroupDigest, Row, family_of, first_right, known_verdicts, unasked
+from rethinker.report.digest import GroupDigest, Row, family_of, first_right, known_verdicts, lines_of, unasked
 
 Shown = dict[str, Any]
 """A JSON object of the page."""
@@ -36,8 +36,7 @@ def shown_groups(folder: Path, groups: Sequence[GroupDigest]) -> list[Shown]:
 def _of_step(path: Path, groups: Sequence[GroupDigest]) -> list[Shown]:
     wanted = {line for group in groups for line in range(group.first_line, group.first_line + group.size)}
     try:
-        with gzip.open(path, "rb") as file:
-            rows = {line: json.loads(text) for line, text in enumerate(file) if line in wanted}
+        rows = {number: json.loads(line) for number, line in enumerate(lines_of(path)) if number in wanted}
     except FileNotFoundError:
         return []
     return [
@@ -83,9 +82,11 @@ def _response(row: Row, verdicts: Mapping[str, bool]) -> Shown:
     }
 
 
-def _tenths(logprobs: Iterable[float | None]) -> list[int]:
+def _tenths(logprobs: Sequence[float | None]) -> list[int]:
     """−ln p in tenths of a nat, up to 99; of what is not finite 99."""
-    return [99 if value is None else min(99, round(-10 * value)) for value in logprobs]
+    nats = np.array(logprobs, dtype=np.float64)  # None becomes NaN
+    tenths: list[int] = np.where(np.isfinite(nats), np.clip(np.rint(-10 * nats), 0, 99), 99).astype(int).tolist()
+    return tenths
 
 
 def shown_images(folder: Path, names: Iterable[str]) -> dict[str, str]:
