@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_filters_search_and_keys_choose_what_is_read(made: Path, visit: Open, tm
     assert found(seen) == 8 * 3
     page.keyboard.press("Escape")
     page.keyboard.press("j")
-    page.wait_for_function("location.hash.includes('%2F7/')")
+    page.wait_for_url(re.compile("%2F7/"))
     page.keyboard.press("j")
     assert "How many cells of problem 7" in page.inner_text(".question")
     assert "This problem over training" in page.inner_text(".again")

@@ -42,8 +42,7 @@
   }
 
   /** Points averaged over at most 80 equal stretches of the steps: [{from, to, value}]. */
-  function columns(found, first, last) {
-    const apart = found.length > 1 ? d3.min(found.slice(1), (point, place) => point.step - found[place].step) : 1;
+  function columns(found, first, last, apart = spacing(found)) {
     const width = Math.max(apart, Math.ceil((last - first + 1) / COLUMNS / apart) * apart);
     const sums = new Map();
     for (const { step, value } of found) {
@@ -54,6 +53,15 @@
     }
     return [...sums].map(([place, { sum, count }]) =>
       ({ from: first + place * width - 0.5, to: Math.min(last, first + place * width + width - 1) + 0.5, value: sum / count }));
+  }
+
+  const spacing = (found) => (found.length > 1 ? d3.min(found.slice(1), (point, place) => point.step - found[place].step) : 1);
+
+  /** Points at the same steps for every series: 0 where one was not measured and another was. */
+  function filled(spec, run) {
+    const all = measured(spec, [run]).map((series) => ({ series, at: new Map(points(run, series.name).map((point) => [point.step, point.value])) }));
+    const steps = [...new Set(all.flatMap(({ at }) => [...at.keys()]))].sort((a, b) => a - b);
+    return all.map(({ series, at }) => ({ series, found: steps.map((step) => ({ step, value: at.get(step) ?? 0 })) }));
   }
 
   function extent(runs) {
@@ -84,8 +92,8 @@
     const [first, last] = extent(runs);
     return runs.flatMap((run) => {
       const base = new Map();
-      return measured(spec, runs).map((series) => {
-        const cells = columns(points(run, series.name), first, last).map((cell) => {
+      return filled(spec, run).map(({ series, found }) => {
+        const cells = columns(found, first, last).map((cell) => {
           const low = base.get(cell.from) ?? 0;
           base.set(cell.from, low + cell.value);
           return { ...cell, low, high: low + cell.value };
@@ -178,7 +186,7 @@
     const shown = FORMATS[spec.scale].text, [first, last] = extent(runs);
     const several = runs.length > 1, series = measured(spec, runs);
     const heads = runs.flatMap((run) => series.map((each) => (several ? `${run.name}: ${each.label}` : each.label)));
-    const all = runs.flatMap((run) => series.map((each) => new Map(columns(points(run, each.name), first, last).map((cell) => [cell.from, cell]))));
+    const all = runs.flatMap((run) => series.map((each) => new Map(columns(points(run, each.name), first, last, 1).map((cell) => [cell.from, cell]))));
     const places = [...new Set(all.flatMap((cells) => [...cells.keys()]))].sort((a, b) => a - b);
     const rows = places.map((from) => {
       const cells = all.map((each) => each.get(from)), some = cells.find(Boolean);

@@ -61,7 +61,7 @@
     const looks = held ? ` It looks twice unasked in ${percent(found.rethinking_after)} of them, ${percent(found.rethinking_before)} before training.` : "";
     return answer(eyebrow, `Net, of all ${where}`, inPoints(net), [
       el("div", { class: "bars" }, bar("wrong → right", gain, "var(--c2)"), bar("right → wrong", loss, "var(--c1)")),
-      el("p", {}, `${net > 0 ? "It mended more than it broke." : net < 0 ? "It broke more than it mended." : "It changed as much for the better as for the worse."}${looks}`),
+      el("p", {}, `${gain + loss === 0 ? "No second look changed an answer." : net > 0 ? "It mended more than it broke." : net < 0 ? "It broke more than it mended." : "It changed as much for the better as for the worse."}${looks}`),
       trend(run, "rethink/spontaneous", "Looks twice unasked while training", "var(--c2)")]);
   }
 

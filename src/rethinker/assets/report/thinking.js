@@ -8,7 +8,7 @@
     return found.length ? found.reduce((sum, each) => sum + each.value, 0) / found.length : null;
   };
 
-  const OFTEN = { title: "How often", scale: "small", wide: false, note: "Forced looks are triggered by us and kept only when they end right; spontaneous ones are the model's own.",
+  const OFTEN = { title: "How often", scale: "small", wide: false, note: "Of first responses. Forced looks are triggered by us and kept only when they end right; spontaneous ones are the model's own.",
     series: [{ name: "rethink/forced", label: "forced, of first responses", colour: 5 }, { name: "rethink/spontaneous", label: "spontaneous, sampled", colour: 0 }, { name: "eval/rethinking", label: "spontaneous, held out", colour: 1, sparse: true }] };
   const WITH = { title: "Accuracy with and without", scale: "share", note: "Of sampled first responses that look twice by themselves, and of the others. Who looks twice is the model's choice: the gap is no effect.",
     series: [{ name: "rethink/accuracy_with", label: "with a second look", colour: 2 }, { name: "rethink/accuracy_without", label: "without", colour: 5 }] };
