@@ -4,7 +4,7 @@
 
 Makes a run of 1,000 steps × 128 responses, builds its page in a process of its own (seconds and peak memory), and opens
 it in Chromium, three times from nothing: until the first screen is drawn and the page takes keys, then the longest of
-several filters, from the change to the list on the screen.
+several filters, from the change to the list on the screen. Last, what `rethinker watch` spends on a step of that run.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from typing import Any
 
 from benchmarks.machine import record
 from benchmarks.made_runs import make_run
+
+from rethinker.report.reading import RunReader
+from rethinker.report.watching import LiveRun
 
 FLAGS = (
     "--no-sandbox",
@@ -60,12 +63,14 @@ def main() -> None:
         make_run(run, steps=asked.steps, groups=16, size=8)
         built = build(run)
         opened = browse(run / "report.html")
+        watched = watch(run)
     result = {
         "machine": record(),
         "steps": asked.steps,
         "responses": asked.steps * 128,
         **built,
         **opened,
+        **watched,
     }
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     print(text)
@@ -84,6 +89,30 @@ def build(run: Path) -> dict[str, Any]:
         "build_peak_bytes": peak,
         "page_bytes": (run / "report.html").stat().st_size,
     }
+
+
+def watch(run: Path) -> dict[str, Any]:
+    """Processor seconds that `rethinker watch` spends on a new step, and on a question when nothing is new, by now."""
+    steps = sorted((run / "rollouts").glob("*.gz"))
+    lines = (run / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    last, aside = steps[-1], run / "last"
+    last.rename(aside)
+    (run / "metrics.jsonl").write_bytes(b"".join(lines[:-1]))
+    live = LiveRun(RunReader(run))
+    told = json.loads(live.page().split('id="data">')[1].split("</script>")[0])["live"]
+    asked = {"after": len(lines) - 1, "mark": told["mark"], "seen": told["seen"], "ended": True}
+    began = time.process_time()
+    assert live.changes(**asked) == {"changed": False}
+    idle = time.process_time() - began
+    aside.rename(last)
+    with (run / "metrics.jsonl").open("ab") as file:
+        file.write(lines[-1])
+    began = time.process_time()
+    news = live.changes(**asked)
+    json.dumps(news)
+    busy = time.process_time() - began
+    assert news["metrics"]["step"] == [len(lines)]
+    return {"watch_seconds_per_question": round(idle, 4), "watch_seconds_per_new_step": round(busy, 4)}
 
 
 def browse(page_file: Path) -> dict[str, Any]:

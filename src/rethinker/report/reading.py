@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,9 @@ from rethinker.errors import RunFolderError
 from rethinker.report.digest import Digester, GroupDigest, Share, StepDigest, step_files
 
 Json = dict[str, Any]
+
+_SETTLED_NS = 2_000_000_000
+"""A folder that changed longer ago than this has a time of its own for its next change."""
 
 
 class RunReader:
@@ -36,6 +40,7 @@ class RunReader:
         self._digester = Digester(marker)
         self.marker: str = marker
         self._steps: dict[Path, tuple[tuple[int, int], StepDigest]] = {}
+        self._changed = -1
         self._tail = MetricsTail(folder / "metrics.jsonl")
 
     def refresh(self) -> None:
@@ -45,8 +50,13 @@ class RunReader:
             RunFolderError: a file is damaged.
         """
         self._tail.refresh()
+        rollouts = self.folder / "rollouts"
+        changed = rollouts.stat().st_mtime_ns if rollouts.is_dir() else 0
+        if changed == self._changed and time.time_ns() - changed > _SETTLED_NS:
+            return
+        self._changed = changed
         steps: dict[Path, tuple[tuple[int, int], StepDigest]] = {}
-        for path in step_files(self.folder / "rollouts"):
+        for path in step_files(rollouts):
             try:
                 stat = path.stat()
                 state = (stat.st_mtime_ns, stat.st_ino)
