@@ -48,7 +48,7 @@ def test_a_judge_scores_what_it_can_and_the_rest_is_counted(folders: dict[str, P
             "questions": 4, "predicted": 3, "correct": 3, "missing": 0, "unknown": 0, "duplicate": 0, "malformed": 0,
             "unjudged": 1,
         }  # fmt: skip
-        assert "status 401" in out["examples"]["unjudged"][0]["what"]
+        assert "status 401" in out["examples"]["unjudged"][0]
         assert (out["judge"]["asked"], out["judge"]["failed"]) == (1, 1)
         stub.replies[:] = [said("[7, 8]")]
         for asked, cached in ((1, 0), (0, 1)):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rethinker.errors import DatasetError
+from rethinker.errors import DataError
 from rethinker.evaluation.benchmark import NotScoredError, Question
 from rethinker.evaluation.image_refs import ImageRef
 from rethinker.evaluation.judge import Judge
@@ -36,8 +36,7 @@ def judge_score(question: Question, shown: Mapping[str, Any], judge: Judge) -> f
 
     Raises:
         JudgeError: there was no reply with a score; officially one without counts as 0.
-        NotScoredError: the judge is to see images that are not there.
-        DatasetError: the task's rule lacks the judge's instructions.
+        NotScoredError: the task's rule lacks the judge's instructions, or the images that it is to see cannot be shown.
     """
     if "score" in shown:
         return float(shown["score"])
@@ -70,15 +69,18 @@ def _content(question: Question, shown: str) -> list[Part]:
         text = instructions["eval_criteria_prompt"].format(**filled)
         seen = instructions["judge_model_type"] == "with image"
     except (KeyError, IndexError, AttributeError, TypeError) as error:
-        raise DatasetError(
-            f"question {question.id}: the task's rule lacks what its judge is told ({type(error).__name__}: {error})"
+        raise NotScoredError(
+            f"the task's rule lacks what its judge is told ({type(error).__name__}: {error}); the hub's parquet has it"
         ) from error
     count = question.extra["query_images"]
     assert isinstance(count, int)
     if seen and len(question.images) < count:
         raise NotScoredError("its judge is to see the question's images, which are not beside the problems")
     images = question.images[len(question.images) - count :] if seen else ()
-    return [*map(_image, images), {"type": "text", "text": text}]
+    try:
+        return [*map(_image, images), {"type": "text", "text": text}]
+    except DataError as error:
+        raise NotScoredError(f"its judge is to see a picture that cannot be shown: {error}") from error
 
 
 def _source(source: str, question: Question, shown: str, context: Any) -> str:
