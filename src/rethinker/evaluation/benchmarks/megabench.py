@@ -116,7 +116,7 @@ class MegaBench(JudgedBenchmark):
         """As `verdict`, with a judge for the fields that need one.
 
         Raises:
-            NotScoredError: a metric cannot work here, or the judge would miss its instructions or the question's images.
+            NotScoredError: a metric cannot work here, or the judge would miss instructions or images.
             JudgeError: the judge gave no score; the row has no verdict.
         """
         return self._verdict(question, response, judge, extracted=extracted)
