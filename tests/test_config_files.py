@@ -122,6 +122,7 @@ def test_overrides_are_one_layer_whatever_their_order() -> None:
             "data.held_out=1",
             "unknown key data.held_out with data.kind=gym; it belongs to data.kind=jsonl or logicvista",
         ),
+        ("engine={kind: vllm, transfer: direct}", "engine.transfer=direct needs vLLM in processes of its own; set"),
         ("rollouts.xyzzy=1", "unknown key rollouts.xyzzy; known here: rollouts.keep"),
         ("seed.x=1", "seed is no section; it has no key 'x'"),
         ("learner=3", "learner is a section with the keys lr, "),

@@ -325,6 +325,15 @@ class Config(Section):
     @model_validator(mode="after")
     def _processes_fit(self) -> Self:
         cluster, ray, apart = self.cluster, self.cluster.kind == "ray", self.engines_apart
+        if (
+            self.engine.kind == "vllm"
+            and self.engine.transfer == "direct"
+            and not (apart and self.engine.fallback == "none")
+        ):
+            raise ValueError(
+                "engine.transfer=direct needs vLLM in processes of its own; set cluster.kind=ray with "
+                "cluster.colocated=false and engine.fallback=none, or engine.transfer=auto"
+            )
         if self.pipeline.staleness and not apart:
             raise ValueError(
                 f"pipeline.staleness={self.pipeline.staleness} needs engines in processes of their own, which go on "
