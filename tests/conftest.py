@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +15,29 @@ if TYPE_CHECKING:  # tests without a model do not pay for torch
 # No deadline: how long an example takes is not a property of the code. The same examples on every machine.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+CLUSTERS = frozenset(
+    f"test_{name}.py" for name in ("two_hosts", "ray_run", "torchrun", "vllm_run", "ray_joining", "ray_cluster")
+)
+"""Files whose tests start Ray, or several processes at once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Clusters come first: they wait more than they compute, and under `-n` all others fit beside them."""
+    items.sort(key=lambda item: item.path.name not in CLUSTERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Under `-n`, files stay whole, as their tests share what is slow to make, and clusters run one at a time."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0].rpartition("/")[2]
+            return "clusters" if file in CLUSTERS else file
+
+    return Files(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from rethinker.build_crew import Crew, build_crew
 from rethinker.build_data import Part, Problems, build_problems, open_parts, refuse_too_few
 from rethinker.build_learner import asks_again
 from rethinker.build_model import resolve_device
+from rethinker.build_trackers import build_trackers, refuse_absent_services
 from rethinker.config import Config, SamplingConfig
 from rethinker.data.prefetch import Prepare
 from rethinker.data.quarantine import Quarantine
@@ -33,7 +34,6 @@ from rethinker.runs.checkpoints import Checkpoints
 from rethinker.runs.folder import RunFolder
 from rethinker.runs.profile import write_profile
 from rethinker.runs.rollouts import RolloutRecord
-from rethinker.runs.trackers import JsonlTracker, TensorBoardTracker, Trackers
 from rethinker.timing import Recorder, Stopwatch
 from rethinker.train import Cadence, Parts
 from rethinker.types import Problem
@@ -48,6 +48,7 @@ def build(config: Config, folder: RunFolder, *, after_loss: bool = False) -> Par
     Raises:
         RethinkerError: the model, the data or the verifier cannot be had (each with its own message).
     """
+    refuse_absent_services(config.trackers)
     checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoints.keep, config=config.model_dump(mode="json"))
     parts = open_parts(config.data)
     recorder = _recorder(torch.device(resolve_device(config.device))) if config.profile else None
@@ -80,7 +81,7 @@ def _parts(
     scorer = build_scorer(config, stopwatch)
     marker = Marker(config.evaluation.marker)
     episodes = _episodes(config, problems, crew, scorer, stopwatch, marker)
-    tracker = _tracker(config, folder)
+    tracker = build_trackers(config, folder)
     return Parts(
         cadence=Cadence(
             steps=config.train.steps,
@@ -277,8 +278,3 @@ def _replay(config: Config) -> Replay:
             return SelectiveSampleReplay(
                 seed=config.seed, alpha=replay.alpha, lifetime=replay.lifetime, capacity=replay.capacity
             )
-
-
-def _tracker(config: Config, folder: RunFolder) -> Trackers:
-    jsonl = JsonlTracker(folder.metrics_file)
-    return Trackers([jsonl, TensorBoardTracker(folder.tensorboard)] if config.trackers.tensorboard else [jsonl])

@@ -12,21 +12,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
 from packaging.version import Version
 
 from rethinker.build_learner import build_learner, build_outline, build_planner, build_rank
 from rethinker.build_model import build_engine, build_own_engine, build_vlm, resolve_device, set_threads
+from rethinker.build_vllm import sends_directly
 from rethinker.config import Config
 from rethinker.distributed.chunks import Chunk
 from rethinker.distributed.learner import ShardedLearner
 from rethinker.distributed.peers import Peer
 from rethinker.distributed.replica import EngineReplica
 from rethinker.distributed.stores import Store
-from rethinker.distributed.weights import BesideLearner, WeightSource
+from rethinker.distributed.weights import BesideLearner, DirectSource, WeightSource
 from rethinker.errors import ClusterError
 from rethinker.interfaces import Learner, RolloutEngine, WeightSync
 from rethinker.models.vlm import VLM
 from rethinker.rollout.sync import LocalSync
+from rethinker.rollout.vllm_engine import VllmEngine
+from rethinker.rollout.vllm_transfer import Receiver
 from rethinker.timing import Stopwatch
 
 OLDEST_RAY = "2.50"
@@ -109,10 +113,13 @@ def serve_rank(
     """
     learner = build_rank(config, rank=rank, ranks=ranks, store=store, timeout_seconds=patience, device=device)
     if not engine:
-        return {
-            "learner": learner,
-            "weights": WeightSource(learner.named_weights, limit=chunk, sends=rank == 0),
-        }
+        named, first, kind = learner.named_weights, rank == 0, torch.device(device).type
+        weights = (
+            DirectSource(named, sends=first, device=kind)
+            if sends_directly(config, kind)
+            else WeightSource(named, limit=chunk, sends=first)
+        )
+        return {"learner": learner, "weights": weights}
     own = build_own_engine(config, device=device)
     return {
         "learner": learner,
@@ -127,7 +134,12 @@ def serve_engine(config: Config, *, fetch: Callable[[Any], Chunk]) -> Mapping[st
     Args:
         fetch: Gets a chunk of weights from what stands for it.
     """
-    return {"engine": EngineReplica(build_own_engine(config, device=resolve_device(config.device)), fetch=fetch)}
+    device = resolve_device(config.device)
+    engine = build_own_engine(config, device=device)
+    served: dict[str, object] = {"engine": EngineReplica(engine, fetch=fetch)}
+    if isinstance(engine, VllmEngine):
+        served["weights"] = Receiver(engine, device=torch.device(device).type)
+    return served
 
 
 def refuse_missing_ray(version: str | None) -> None:

@@ -7,16 +7,18 @@ from functools import partial
 from typing import Any
 
 import ray
+import torch
 
 from rethinker.build_crew import Crew, serve_engine, serve_rank, sharded_learner
 from rethinker.build_model import resolve_device, set_threads
+from rethinker.build_vllm import sends_directly
 from rethinker.cluster_config import RayClusterConfig
 from rethinker.config import Config
 from rethinker.distributed.peers import gather
 from rethinker.distributed.pool import PooledEngine
 from rethinker.distributed.ray_cluster import RayCluster, RayLine, RayPeer, Seat, gathered_chunks, meet_where_ray_does
 from rethinker.distributed.stores import shared_store
-from rethinker.distributed.weights import ChunkedSync, ColocatedSync
+from rethinker.distributed.weights import ChunkedSync, ColocatedSync, DirectSync
 from rethinker.errors import ClusterError
 from rethinker.interfaces import WeightSync
 
@@ -66,23 +68,13 @@ def _crew(config: Config, cluster: RayCluster, sizes: range) -> Crew:
     opening = [line.open(make) for line, make in zip(lines, fillings, strict=True)]
     gather(names, opening, patience=settings.placement_seconds, limit="cluster.placement_seconds")
     vlm, learner = sharded_learner(config, [line.peer("learner") for line in lines[:ranks]], patience=patience)
-    sources = [line.peer("weights") for line in lines[:ranks]]
     if settings.colocated:
         engine = PooledEngine([line.peer("engine") for line in lines], patience=patience)
-        weights: WeightSync = ColocatedSync(sources, patience=patience)
+        weights: WeightSync = ColocatedSync([line.peer("weights") for line in lines], patience=patience)
+    elif sends_directly(config, torch.device(resolve_device(config.device)).type):
+        engine, weights = _broadcast(config, lines, ranks)
     else:
-
-        def respawn(place: int) -> RayPeer:
-            line = cluster.retake(ranks + place)
-            replica = line.peer("engine")
-            opening = [line.open(partial(_engine, config))]
-            gather([replica], opening, patience=settings.placement_seconds, limit="cluster.placement_seconds")
-            if (catching_up := chunked.catch_up(replica)) is not None:
-                gather([replica], [catching_up], patience=patience)
-            return replica
-
-        engine = PooledEngine([line.peer("engine") for line in lines[ranks:]], respawn=respawn, patience=patience)
-        weights = chunked = ChunkedSync(partial(gathered_chunks, sources, patience=patience), engine)
+        engine, weights = _through_objects(config, cluster, lines, ranks)
     return Crew(
         vlm=vlm,
         engine=engine,
@@ -91,6 +83,46 @@ def _crew(config: Config, cluster: RayCluster, sizes: range) -> Crew:
         write_model=learner.write_model,
         close=partial(_close, engine, cluster),
     )
+
+
+def _broadcast(config: Config, lines: list[RayLine], ranks: int) -> tuple[PooledEngine, WeightSync]:
+    """Engines whose workers the first rank sends weights to."""
+    settings, apart = config.cluster, lines[ranks:]
+    assert isinstance(settings, RayClusterConfig)
+    assert config.engine.kind == "vllm"
+    engine = PooledEngine([line.peer("engine") for line in apart], patience=settings.patience_seconds)
+    sync = DirectSync(
+        [line.peer("weights") for line in lines[:ranks]],
+        engine,
+        [line.peer("weights") for line in apart],
+        workers=config.engine.tensor_parallel,
+        address=lines[0].address(settings.placement_seconds),
+        patience=settings.patience_seconds,
+    )
+    return engine, sync
+
+
+def _through_objects(
+    config: Config, cluster: RayCluster, lines: list[RayLine], ranks: int
+) -> tuple[PooledEngine, WeightSync]:
+    """Engines that get weights through Ray's object store, and begin again with them."""
+    settings = config.cluster
+    assert isinstance(settings, RayClusterConfig)
+    patience = settings.patience_seconds
+    sources = [line.peer("weights") for line in lines[:ranks]]
+
+    def respawn(place: int) -> RayPeer:
+        line = cluster.retake(ranks + place)
+        replica = line.peer("engine")
+        opening = [line.open(partial(_engine, config))]
+        gather([replica], opening, patience=settings.placement_seconds, limit="cluster.placement_seconds")
+        if (catching_up := sync.catch_up(replica)) is not None:
+            gather([replica], [catching_up], patience=patience)
+        return replica
+
+    engine = PooledEngine([line.peer("engine") for line in lines[ranks:]], respawn=respawn, patience=patience)
+    sync = ChunkedSync(partial(gathered_chunks, sources, patience=patience), engine)
+    return engine, sync
 
 
 def _close(engine: PooledEngine, cluster: RayCluster) -> None:

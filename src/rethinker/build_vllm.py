@@ -17,6 +17,7 @@ from rethinker.models.tiny import TINY_FOLDER
 from rethinker.models.vlm import VLM
 from rethinker.rollout import vllm_checks
 from rethinker.rollout.vllm_engine import ServedModel, VllmEngine, served_model
+from rethinker.rollout.vllm_transfer import BACKENDS
 from rethinker.timing import Stopwatch
 
 _TRIGGER_TOKENS = 64
@@ -67,10 +68,19 @@ def build_vllm_engine(
         memory_share=engine.memory_share,
         enforce_eager=engine.enforce_eager,
         can_sleep=engine.sleep and not config.engines_apart,
+        transfer=BACKENDS[device] if sends_directly(config, device) else None,
         stopwatch=stopwatch,
     )
     made.load_weights(weights, version=0)
     return made
+
+
+def sends_directly(config: Config, device: str) -> bool:
+    """Whether weights are broadcast to the engines' workers."""
+    engine = config.engine
+    if engine.kind != "vllm" or not config.engines_apart or engine.fallback != "none":
+        return False
+    return engine.transfer == "direct" or (engine.transfer == "auto" and device == "cuda")
 
 
 def served(config: Config, vlm: VLM) -> ServedModel:

@@ -61,6 +61,20 @@ class TrackerConfig(Section):
 
     tensorboard: bool = True
     """Write TensorBoard events."""
+    wandb: bool = False
+    """Tell Weights & Biases (`pip install 'rethinker[wandb]'`); where and as whom is its own settings' to say."""
+    trackio: bool = False
+    """Tell trackio (`pip install 'rethinker[trackio]'`)."""
+    mlflow: bool = False
+    """Tell MLflow (`pip install 'rethinker[mlflow]'`), at `MLFLOW_TRACKING_URI`."""
+    project: str = "rethinker"
+    """Under which a service lists the run; its name there is the run folder's."""
+    show_every: Natural = 20
+    """Steps between those of which responses are shown, with their images; 0 shows none."""
+    show_count: Count = 8
+    """Responses shown of such a step: those made to look twice first."""
+    patience: Positive = 30.0
+    """Most seconds that a service may keep a finished run waiting."""
 
 
 # ---- prompt ----------------------------------------------------------------------------------------------
@@ -311,6 +325,15 @@ class Config(Section):
     @model_validator(mode="after")
     def _processes_fit(self) -> Self:
         cluster, ray, apart = self.cluster, self.cluster.kind == "ray", self.engines_apart
+        if (
+            self.engine.kind == "vllm"
+            and self.engine.transfer == "direct"
+            and not (apart and self.engine.fallback == "none")
+        ):
+            raise ValueError(
+                "engine.transfer=direct needs vLLM in processes of its own; set cluster.kind=ray with "
+                "cluster.colocated=false and engine.fallback=none, or engine.transfer=auto"
+            )
         if self.pipeline.staleness and not apart:
             raise ValueError(
                 f"pipeline.staleness={self.pipeline.staleness} needs engines in processes of their own, which go on "

@@ -83,9 +83,14 @@ def to_yaml(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def leaves(config: Config) -> dict[str, Any]:
+    """Every value by its dotted key."""
+    return dict(_leaves(config.model_dump(mode="json")))
+
+
 def diff(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
     """Where two configurations differ: dotted key → (value in a, value in b), None where one has no such key."""
-    left, right = (dict(_leaves(config.model_dump(mode="json"))) for config in (a, b))
+    left, right = leaves(a), leaves(b)
     keys = [*left, *(key for key in right if key not in left)]
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
 
@@ -260,7 +265,9 @@ def _name_nearest(unknown: _UnknownKey, root: type[Section]) -> str:
     if not near:
         everywhere = sorted(set(_known_keys(root)) - {_dotted(path[:depth]) for depth in range(len(path))})
         near = [key for key in everywhere if key.rpartition(".")[2] == name]
-        near = near or difflib.get_close_matches(_dotted(path), everywhere, n=1)
+        # Beside it none is near: only the section's name would be.
+        elsewhere = [key for key in everywhere if key.rpartition(".")[0] != _dotted(path[:-1])]
+        near = near or difflib.get_close_matches(_dotted(path), elsewhere, n=1)
     if near:
         return f"{message}; did you mean {' or '.join(near)}?"
     return f"{message}; known here: {', '.join(prefix + field for field in section.model_fields)}"

@@ -43,6 +43,10 @@ class VllmEngineConfig(Section):
     """On CUDA, without CUDA graphs: starts sooner, decodes more slowly. The CPU always runs so."""
     sleep: bool = True
     """On CUDA, give the engine's memory back while the learner updates."""
+    transfer: Literal["auto", "objects", "direct"] = "auto"
+    """How weights reach engines in processes of their own: `objects` through Ray's object store, with which an engine
+    that died begins again; `direct` in one broadcast to all their workers (vLLM's NCCL engine on CUDA, gloo on the
+    CPU), where a dead engine sends the run back to its last checkpoint. `auto` is `direct` on CUDA."""
     fallback: Literal["none", "torch"] = "none"
     """What to do with a model that vLLM does not serve: stop, or generate with the torch engine."""
     max_gap: Positive = 0.1

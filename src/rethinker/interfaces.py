@@ -168,6 +168,10 @@ class Tracker(ABC):
         """Record one step's metrics."""
 
     @abstractmethod
+    def show(self, step: int, experiences: Sequence[Experience]) -> None:
+        """Show some of one step's responses, of the batch before replay, where a person looks."""
+
+    @abstractmethod
     def cut_back(self, step: int) -> None:
         """Forget what was recorded after `step`: a resumed run records it again. Called before the first `log`."""
 

@@ -208,6 +208,7 @@ class Run:
         values |= {"episode": episode, "policy_version": version, "data/quarantined": len(self.parts.quarantine)}
         values["system/memory_bytes"] = self._memory.latest_bytes
         self.parts.tracker.log(self._step, values)
+        self.parts.tracker.show(self._step, batch)
         self._progress.update(
             self._step,
             reward=values.get("reward/mean"),

@@ -17,11 +17,12 @@ from rethinker.data.logicvista import FIXTURES
 
 ROWS = 8
 VERIFIER = """
+import os
 import time
 
 
 def score(response, problem):
-    time.sleep(0.1)
+    time.sleep(float(os.environ["SECONDS_A_VERDICT"]))
     return len(response) % 2 == 0
 """
 
@@ -37,8 +38,23 @@ def command(folder: Path, model: Path, *, samples: int = 2) -> list[str]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "slow.py").write_text(VERIFIER)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    monkeypatch.setenv("SECONDS_A_VERDICT", "0")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def started(folder: Path, model: Path) -> subprocess.Popen[str]:
+    """The command in a process of its own, with verdicts that take their time: there is some left to stop it in."""
+    line = [sys.executable, "-c", "from rethinker.cli import main; main()", *command(folder, model)]
+    slow = os.environ | {"SECONDS_A_VERDICT": "0.5"}
+    return subprocess.Popen(
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=slow, preexec_fn=_heed_ctrl_c
+    )
+
+
+def _heed_ctrl_c() -> None:
+    """Who starts a shell's background job has it ignore Ctrl-C, and the tests may run in one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def answered(folder: Path) -> list[bytes]:
@@ -49,8 +65,7 @@ def answered(folder: Path) -> list[bytes]:
 
 
 def test_ctrl_c_says_how_much_is_kept_and_how_to_go_on(folder: Path, tiny_folder: Path) -> None:
-    started = [sys.executable, "-c", "from rethinker.cli import main; main()", *command(folder, tiny_folder)]
-    with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with started(folder, tiny_folder) as process:
         while len(answered(folder)) < 2:
             assert process.poll() is None
             time.sleep(0.02)
@@ -65,8 +80,7 @@ def test_ctrl_c_says_how_much_is_kept_and_how_to_go_on(folder: Path, tiny_folder
 def test_a_killed_run_goes_on_and_answers_no_answered_row_again(
     folder: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started = [sys.executable, "-c", "from rethinker.cli import main; main()", *command(folder, tiny_folder)]
-    with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with started(folder, tiny_folder) as process:
         while len(answered(folder)) < 2:
             assert process.poll() is None
             time.sleep(0.02)

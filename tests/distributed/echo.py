@@ -38,9 +38,11 @@ class Echo:
     def total(self, arrays: list[ray.ObjectRef]) -> int:
         return sum(int(array.sum()) for array in ray.get(arrays))
 
-    def hang(self) -> None:
+    def say(self) -> None:
         sys.stderr.write("said on stderr\n")
         sys.stderr.flush()
+
+    def hang(self) -> None:
         threading.Event().wait()
 
 

@@ -63,6 +63,7 @@ def test_results_go_from_actor_to_actor_by_reference(cluster) -> None:
 def test_a_killed_actor_is_said_by_name_and_its_seat_can_be_taken_again(cluster) -> None:
     first, second = peers(cluster)
     _, process = first.call("where").result()
+    first.call("say").result()
     waiting = first.call("hang")
     os.kill(process, signal.SIGKILL)
     with pytest.raises(RankLostError, match="rank 0 is gone") as lost:

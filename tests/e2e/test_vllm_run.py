@@ -33,7 +33,14 @@ SMALL = (
 
 
 @pytest.mark.parametrize(
-    "recipe", [["tiny-vllm.yaml"], ["tiny-ray.yaml"], ["tiny-ray.yaml", "cluster.colocated=true"]], ids="+".join
+    "recipe",
+    [
+        ["tiny-vllm.yaml"],
+        ["tiny-ray.yaml"],
+        ["tiny-ray.yaml", "cluster.colocated=true"],
+        ["tiny-ray.yaml", "engine.transfer=direct", "engine.replicas=2"],
+    ],
+    ids="+".join,
 )
 def test_five_steps_end_with_engine_and_learner_agreed(tmp_path: Path, recipe: list[str]) -> None:
     name, *overrides = recipe

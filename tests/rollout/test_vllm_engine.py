@@ -103,6 +103,31 @@ def moved(vlm: VLM) -> VLM:
     return other
 
 
+def test_a_sleeping_engine_wakes_its_weights_before_they_come_and_its_cache_after(
+    engine: VllmEngine, tiny_vlm: VLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU cannot sleep: what vLLM is told, and when, is all that can be seen here."""
+    told: list[object] = []
+    called = engine.call_workers
+
+    def call_workers(method: str, *args: object) -> list[object]:
+        told.append(method)
+        return called(method, *args)
+
+    monkeypatch.setattr(engine, "_can_sleep", True)
+    monkeypatch.setattr(engine._llm, "sleep", lambda level: told.append(("sleep", level)))
+    monkeypatch.setattr(engine._llm, "wake_up", lambda tags: told.append(("wake", *tags)))
+    monkeypatch.setattr(engine._core, "is_sleeping", lambda: True)
+    monkeypatch.setattr(engine, "call_workers", call_workers)
+    engine.sleep()
+    engine.sleep()  # twice is once
+    with pytest.raises(RuntimeError, match="sleeps; sync them first"):
+        engine.submit([])
+    engine.load_weights(merged_weights(tiny_vlm.module), version=3)
+    assert told == [("sleep", 2), ("wake", "weights"), "take_weights", "weight_squares", ("wake", "kv_cache")]
+    engine.submit([])
+
+
 def test_log_probs_equal_the_learners_before_and_after_a_sync_on_images_seen_before(engine, tiny_vlm, prompts):
     assert largest_gap(engine, tiny_vlm, prompts) < 1e-4
     other = moved(tiny_vlm)

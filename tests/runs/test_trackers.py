@@ -31,6 +31,21 @@ def test_line_is_strict_json_with_null_for_what_is_no_number(tmp_path):
     json.loads(line, parse_constant=pytest.fail)
 
 
+def test_tensorboard_shows_responses_with_their_images_at_the_steps_asked_for(tmp_path, make_group, make_image):
+    tracker = TensorBoardTracker(tmp_path, show_every=2, show_count=2)
+    for step in (1, 2, 3):
+        tracker.show(step, make_group("p1", image=make_image(0), rethought=1))
+    tracker.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.step for event in events.Images("rollouts/0/image")] == [2]
+    (text,) = events.Tensors(
+        "rollouts/0/text_summary" if "rollouts/0/text_summary" in events.Tags()["tensors"] else "rollouts/0"
+    )
+    said = text.tensor_proto.string_val[0].decode()
+    assert said.startswith("p1: reward 1, advantage -0.50, ok")  # the one made to look twice comes first
+    assert "Wait, does it seem right?" in said
+
+
 def test_order_of_names_does_not_change_a_line(tmp_path):
     JsonlTracker(tmp_path / "a").log(1, {"x": 1.5, "b": 2})
     JsonlTracker(tmp_path / "b").log(1, {"b": 2, "x": 1.5})
@@ -127,6 +142,9 @@ def test_trackers_are_one_tracker(tmp_path):
         def log(self, step, metrics):
             calls.append(("log", step, dict(metrics)))
 
+        def show(self, step, experiences):
+            calls.append(("show", step, experiences))
+
         def cut_back(self, step):
             calls.append(("cut_back", step))
 
@@ -136,5 +154,6 @@ def test_trackers_are_one_tracker(tmp_path):
     both = Trackers([Recorder(), Recorder()])
     both.cut_back(2)
     both.log(3, {"a": 1})
+    both.show(3, [])
     both.close()
-    assert calls == 2 * [("cut_back", 2)] + 2 * [("log", 3, {"a": 1})] + 2 * [("close",)]
+    assert calls == 2 * [("cut_back", 2)] + 2 * [("log", 3, {"a": 1})] + 2 * [("show", 3, [])] + 2 * [("close",)]

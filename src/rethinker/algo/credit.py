@@ -45,9 +45,7 @@ def credit(
     rewards = group.rewards if penalties is None else group.rewards + penalties
     masked = [mask_truncated and is_truncated(rollout) for rollout in group.rollouts]
     problem = group.problem
-    about = About(
-        question=problem.question, answer=problem.answer, category=problem.category, source=problem.source
-    )
+    about = About(question=problem.question, answer=problem.answer, category=problem.category, source=problem.source)
     return [
         Experience(
             rollout=rollout,

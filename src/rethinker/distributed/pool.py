@@ -139,13 +139,17 @@ class PooledEngine(RolloutEngine):
         Args:
             chunks: The chunks, or what stands for them there.
         """
-        self._homes.clear()  # caches are gone: any replica may read a prompt now
+        self.forget_homes()
         taking = [(replica, replica.peer.call("load_weights", chunks, version)) for replica in self._replicas]
         for replica, taken in taking:
             try:
                 taken.result(timeout=self._patience)
             except (RankLostError, TimeoutError) as error:
                 self._replace(replica, error)
+
+    def forget_homes(self) -> None:
+        """Weights changed and caches are gone: any replica may read a prompt now."""
+        self._homes.clear()
 
     def sleep(self) -> None:
         """Let every replica give back what it can until the next sync."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from rethinker.rollout.vllm_requests import (
     sampling_settings,
     tokens_prompt,
 )
-from rethinker.rollout.vllm_weights import Receipt, Send, by_copies, places
+from rethinker.rollout.vllm_weights import Receipt, by_copies, compare, places
 from rethinker.timing import Stopwatch
 from rethinker.types import Completion
 
@@ -92,7 +92,7 @@ class VllmEngine(RolloutEngine):
         memory_share: On CUDA, share of a GPU's memory, weights included.
         enforce_eager: On CUDA, without CUDA graphs. The CPU always runs so.
         can_sleep: On CUDA, so that `sleep` gives the memory back until the next sync.
-        transfer: vLLM's weight-transfer engine that will be asked for, on CUDA (`vllm_transfer`).
+        transfer: vLLM's weight-transfer engine through which weights will come, None where they are copied.
         stopwatch: Told where the time goes.
 
     Raises:
@@ -112,7 +112,7 @@ class VllmEngine(RolloutEngine):
         memory_share: float = 0.4,
         enforce_eager: bool = False,
         can_sleep: bool = False,
-        transfer: Literal["ipc", "nccl"] | None = None,
+        transfer: str | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self.policy_version = 0
@@ -152,7 +152,7 @@ class VllmEngine(RolloutEngine):
         )
         self._core = self._llm.llm_engine
         shapes = {name: tuple(shape) for name, shape in model.shapes.items()}
-        self._places = places(self.call_workers("probe_weights", shapes), shapes)
+        self.places = places(self.call_workers("probe_weights", shapes), shapes)
 
     # ---- sampling ----
 
@@ -219,16 +219,27 @@ class VllmEngine(RolloutEngine):
         Raises:
             RethinkerError: a weight is missing, unknown, or not what was sent.
         """
-        self.load_weights_by(by_copies(self.call_workers), weights, version)
+        receipt = Receipt(self.places)
+        self.make_ready()
+        by_copies(self.call_workers)(receipt.passing(weights))
+        self.accept(receipt.sent(), version)
 
-    def load_weights_by(self, send: Send, weights: Iterator[tuple[str, Tensor]], version: int) -> None:
-        """As `load_weights`, over another way (`vllm_transfer`)."""
+    def make_ready(self) -> None:
+        """Have room for weights that are about to come, whatever way (`vllm_transfer`)."""
         if self._running:
             raise RuntimeError("weights changed while samples were decoding; drain the engine first")
         self._wake("weights")
-        receipt = Receipt(self._places)
-        send(receipt.passing(weights))
-        receipt.compare(self.call_workers("weight_squares"))
+
+    def accept(self, sent: Mapping[str, float], version: int) -> None:
+        """Sample from now on with the weights that came, if they are those that were sent.
+
+        Args:
+            sent: See `vllm_weights.compare`.
+
+        Raises:
+            RethinkerError: they are not.
+        """
+        compare(sent, self.call_workers("weight_squares"))
         self._wake("kv_cache")
         self._forget()
         self.policy_version = version

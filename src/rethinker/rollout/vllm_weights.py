@@ -47,11 +47,13 @@ class Place:
     """Where a weight goes.
 
     Attributes:
+        shape: Of the whole weight.
         copies: How often each of its elements stands over all ranks: 1 where they are sharded.
     """
 
     parameter: str
     dtype: torch.dtype
+    shape: tuple[int, ...]
     copies: int
 
 
@@ -73,7 +75,7 @@ def places(probes: Sequence[Probe], shapes: Mapping[str, Sequence[int]]) -> dict
             continue
         parameter = landed[0][0]
         dtype = getattr(torch, probes[0].dtypes[parameter])
-        found[name] = Place(parameter=parameter, dtype=dtype, copies=copies)
+        found[name] = Place(parameter=parameter, dtype=dtype, shape=tuple(shape), copies=copies)
     unfilled = sorted({name for probe in probes for name in probe.unfilled})
     if homeless or unfilled:
         raise ModelError(
@@ -114,24 +116,37 @@ class Receipt:
             self._expected[place.parameter] += place.copies * squares(cast)
             yield name, cast
 
-    def compare(self, held: Sequence[Mapping[str, float]]) -> None:
-        """Every weight was sent, and Σ w² of every parameter over all ranks is that of what was sent.
+    def sent(self) -> dict[str, float]:
+        """Σ w² of what was sent for every parameter, as all ranks together should hold it.
 
         Raises:
-            RethinkerError: otherwise.
+            RethinkerError: a weight was not sent.
         """
         if self._left:
             raise RethinkerError(_some("a sync did not send", sorted(self._left)))
-        odd = []
-        for name, expected in self._expected.items():
-            found = sum(rank[name] for rank in held)
-            if not abs(found - expected) <= _CLOSE * max(expected, 1e-30):
-                odd.append(f"{name} (norm {found**0.5:.9g}, sent {expected**0.5:.9g})")
-        if odd:
-            raise RethinkerError(
-                _some("after a sync vLLM does not hold what the learner sent:", odd)
-                + ". A weight is not finite, or vLLM changes it when it loads (a quantised model, say)"
-            )
+        return self._expected
+
+
+def compare(sent: Mapping[str, float], held: Sequence[Mapping[str, float]]) -> None:
+    """Σ w² of every parameter over all ranks is that of what was sent.
+
+    Args:
+        sent: By parameter (`Receipt.sent`).
+        held: What each rank holds.
+
+    Raises:
+        RethinkerError: otherwise.
+    """
+    odd = []
+    for name, expected in sent.items():
+        found = sum(rank[name] for rank in held)
+        if not abs(found - expected) <= _CLOSE * max(expected, 1e-30):
+            odd.append(f"{name} (norm {found**0.5:.9g}, sent {expected**0.5:.9g})")
+    if odd:
+        raise RethinkerError(
+            _some("after a sync vLLM does not hold what the learner sent:", odd)
+            + ". A weight is not finite, or vLLM changes it when it loads (a quantised model, say)"
+        )
 
 
 def chunks(weights: NamedWeights) -> Iterator[list[tuple[str, Tensor]]]:

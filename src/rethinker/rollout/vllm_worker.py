@@ -6,15 +6,19 @@ vLLM is imported at the top here and nowhere else. Left out: who is sent what, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from vllm import _custom_ops
 from vllm.config import VllmConfig
+from vllm.distributed.weight_transfer import WeightTransferEngine, WeightTransferEngineFactory
+from vllm.distributed.weight_transfer.base import WeightTransferInitInfo, WeightTransferUpdateInfo
 from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 
+from rethinker.rollout.gloo import joined
 from rethinker.rollout.vllm_weights import Probe, squares
 
 # Else the CPU back end packs each linear layer anew once it is loaded, empties its parameter, and later loads fail.
@@ -104,3 +108,61 @@ class WeightReceiver:
 
     def _model(self) -> Any:
         return self.model_runner.get_model()
+
+
+@dataclass
+class GlooMeeting(WeightTransferInitInfo):  # type: ignore[misc]
+    """What a worker is told of the meeting (`vllm_transfer.Meeting`); `first` is the number of its engine's first."""
+
+    address: str
+    port: int
+    first: int
+    size: int
+    patience: float
+
+
+@dataclass
+class GlooAnnounced(WeightTransferUpdateInfo):  # type: ignore[misc]
+    """What is about to come, in order."""
+
+    names: list[str]
+    dtype_names: list[str]
+    shapes: list[list[int]]
+
+
+class GlooTransfer(WeightTransferEngine[GlooMeeting, GlooAnnounced]):  # type: ignore[misc]
+    """Takes weights from a broadcast over gloo: on the CPU what vLLM's NCCL engine is on CUDA."""
+
+    init_info_cls = GlooMeeting
+    update_info_cls = GlooAnnounced
+
+    def init_transfer_engine(self, init_info: GlooMeeting) -> None:
+        """Meet the sender."""
+        self._group = joined(
+            address=init_info.address,
+            port=init_info.port,
+            rank=init_info.first + self.parallel_config.rank,
+            size=init_info.size,
+            patience=init_info.patience,
+        )
+
+    def start_weight_update(self) -> None:
+        """Weights are copied into place as they come."""
+
+    @torch.no_grad()
+    def receive_weights(self, update_info: GlooAnnounced) -> None:
+        """Take them one by one, each worker its own shards."""
+        announced = zip(update_info.names, update_info.dtype_names, update_info.shapes, strict=True)
+        for name, dtype, shape in announced:
+            weight = torch.empty(shape, dtype=getattr(torch, dtype))
+            self._group.broadcast(weight, root=0).wait()
+            self.model.load_weights([(name, weight)])
+
+    def finish_weight_update(self) -> None:
+        """Nothing is left to do."""
+
+    def shutdown(self) -> None:
+        """The group ends with its process."""
+
+
+WeightTransferEngineFactory.register_engine("gloo", GlooTransfer)

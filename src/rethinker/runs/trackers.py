@@ -1,4 +1,4 @@
-"""Where metrics go: `metrics.jsonl`, TensorBoard, or both."""
+"""Where metrics go in the run folder: `metrics.jsonl`, TensorBoard, or both; and several places as one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 from rethinker.errors import RunFolderError
 from rethinker.interfaces import Tracker
 from rethinker.runs.files import unwritable, write_atomically
+from rethinker.runs.shown import ShownResponse, shown
+from rethinker.types import Experience
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -55,6 +57,9 @@ class JsonlTracker(Tracker):
         except OSError as error:
             raise unwritable(self._path, error) from error
 
+    def show(self, step: int, experiences: Sequence[Experience]) -> None:
+        """Responses have a record of their own (`rollouts/`)."""
+
     def cut_back(self, step: int) -> None:
         """Drop the lines after `step`, and a torn last one. The lines kept stay as they are, to the byte.
 
@@ -81,10 +86,15 @@ class TensorBoardTracker(Tracker):
     """TensorBoard events in a folder of their own; what is not a finite number is left out of them.
 
     Written record by record, as the libraries' own writers do so in a thread whose errors come late and unwrapped.
+
+    Args:
+        show_every: Steps between those whose responses are shown; 0 shows none.
+        show_count: Responses shown of such a step.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, show_every: int = 0, show_count: int = 0) -> None:
         self._folder = folder
+        self._show_every, self._show_count = show_every, show_count
         self._file: BinaryIO | None = None
         self._purge_step: int | None = None
 
@@ -97,7 +107,12 @@ class TensorBoardTracker(Tracker):
         from tensorboard.compat.proto.summary_pb2 import Summary  # slow to import, and only wanted here
 
         scalars = {name: finite for name, value in metrics.items() if (finite := _finite(value)) is not None}
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._add(step, [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()])
+
+    def _add(self, step: int, values: Sequence[Any]) -> None:
+        """One event of these values, opening the file with the first."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
         try:
             if self._file is None:
                 self._file = self._opened()
@@ -105,6 +120,24 @@ class TensorBoardTracker(Tracker):
             self._file.flush()
         except OSError as error:
             raise unwritable(self._folder, error) from error
+
+    def show(self, step: int, experiences: Sequence[Experience]) -> None:
+        """Write some responses as text, each with its problem's image, if the step is one of those.
+
+        Raises:
+            RunFolderError: they cannot be written.
+        """
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        if not self._show_every or step % self._show_every:
+            return
+        values = []
+        for number, each in enumerate(shown(experiences, self._show_count)):
+            values.append(_as_text(f"rollouts/{number}", each))
+            if each.image is not None:
+                image = Summary.Image(encoded_image_string=each.image, colorspace=3)
+                values.append(Summary.Value(tag=f"rollouts/{number}/image", image=image))
+        self._add(step, values)
 
     def cut_back(self, step: int) -> None:
         """Have the viewer forget what earlier event files say of the steps after `step`. Call it before `log`."""
@@ -150,6 +183,11 @@ class Trackers(Tracker):
         for tracker in self._trackers:
             tracker.log(step, metrics)
 
+    def show(self, step: int, experiences: Sequence[Experience]) -> None:
+        """Show in each."""
+        for tracker in self._trackers:
+            tracker.show(step, experiences)
+
     def cut_back(self, step: int) -> None:
         """Cut back each."""
         for tracker in self._trackers:
@@ -159,6 +197,16 @@ class Trackers(Tracker):
         """Close each."""
         for tracker in self._trackers:
             tracker.close()
+
+
+def _as_text(tag: str, response: ShownResponse) -> Any:
+    """A summary that TensorBoard's text page shows; it reads Markdown and takes out what a browser would run."""
+    from tensorboard.plugins.text.summary_v2 import text_pb
+
+    said = f"reward {response.reward:g}, advantage {response.advantage:+.2f}, {response.outcome}"
+    quoted = "\n".join(f"    {line}" for line in f"{response.prompt}\n→ {response.response}".splitlines())
+    (value,) = text_pb(tag, f"{response.problem_id}: {said}\n\n{quoted}").value
+    return value
 
 
 def _finite(value: float | int | None) -> float | int | None:
