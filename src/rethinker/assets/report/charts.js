@@ -5,11 +5,16 @@
   const DASHES = ["", "6 3", "2 3", "9 3 2 3"];
   const SMOOTH_FROM = 40, COLUMNS = 80;
 
+  /** With the digits that tell 1.0002 from 1. */
+  function fine(value) {
+    return Math.abs(value) >= 1e6 || (value !== 0 && Math.abs(value) < 1e-3) ? plain(value) : String(Number(value.toPrecision(6)));
+  }
+
   const FORMATS = {
     share: { text: (v) => percent(v), tick: (v) => `${Math.round(100 * v)} %`, domain: [0, 1] },
     small: { text: (v) => percent(v), tick: (v) => `${Number((100 * v).toPrecision(3))} %`, zero: true },
     zero: { text: plain, zero: true },
-    free: { text: plain },
+    free: { text: fine, tick: fine },
     log: { text: plain, type: "log" },
     bytes: { text: (v) => `${(v / 1e9).toFixed(2)} GB`, tick: (v) => `${Number((v / 1e9).toPrecision(3))} GB`, zero: true },
     seconds: { text: (v) => `${plain(v)} s`, tick: (v) => `${plain(v)} s`, zero: true },
