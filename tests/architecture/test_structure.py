@@ -46,6 +46,7 @@ SAME_PART = {
     "build_benchmarks": "build",
     "build_learner": "build",
     "build_vllm": "build",
+    "build_inference": "build",
 }
 """Modules that belong to another part."""
 
