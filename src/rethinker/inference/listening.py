@@ -57,6 +57,8 @@ def opened_socket(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: the address cannot be had.
     """
+    if not 0 <= port < 65_536:  # which the system would take for another
+        raise ConfigError(f"cannot listen on port {port}: it must be from 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
@@ -67,7 +69,9 @@ def opened_socket(host: str, port: int) -> socket.socket:
     return made
 
 
-def serve(application: ASGIApp, listening: socket.socket, *, drain_seconds: float, ready: Callable[[], None]) -> None:
+def serve_until_stopped(
+    application: ASGIApp, listening: socket.socket, *, drain_seconds: float, ready: Callable[[], None]
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish the answers under way, for so long."""
     config = uvicorn.Config(
         application,
