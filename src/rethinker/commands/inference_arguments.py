@@ -22,8 +22,13 @@ or RETHINKER_TOKEN.
 _MODEL = "a model's folder, a run's (its newest checkpoint), a hub name, or tiny (embedded)"
 
 
-def add_ask_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `ask` to the commands."""
+def add_inference_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `ask` and `serve` to the commands."""
+    _add_ask(commands)
+    _add_serve(commands)
+
+
+def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "ask",
         help="ask a model about images, and make it look again",
@@ -42,8 +47,7 @@ def add_ask_command(commands: argparse._SubParsersAction[argparse.ArgumentParser
     parser.set_defaults(command=_ask)
 
 
-def add_serve_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `serve` to the commands."""
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "serve",
         help="an OpenAI-compatible endpoint, and a page to ask on",
@@ -68,9 +72,7 @@ def add_serve_command(commands: argparse._SubParsersAction[argparse.ArgumentPars
     limits.add_argument("--max-pixels", type=float, default=16, metavar="M", help="megapixels of an image (default 16)")
     limits.add_argument("--max-looks", type=int, default=4, metavar="N", help="second looks of an answer (default 4)")
     limits.add_argument("--max-choices", type=int, default=8, metavar="N", help="n of a request (default 8)")
-    limits.add_argument(
-        "--drain", type=float, default=30, metavar="S", help="seconds to finish when stopped (30)"
-    )
+    limits.add_argument("--drain", type=float, default=30, metavar="S", help="seconds to finish when stopped (30)")
     limits.add_argument(
         "--allow-remote-images", action="store_true", help="fetch images from public http(s) addresses in requests"
     )
