@@ -65,12 +65,18 @@ def resolve_device(name: str) -> str:
 
 
 def build_engine(
-    config: Config, vlm: VLM, stopwatch: Stopwatch | None = None, *, own_weights: bool = False
+    config: Config,
+    vlm: VLM,
+    stopwatch: Stopwatch | None = None,
+    *,
+    own_weights: bool = False,
+    tells_pieces: bool = False,
 ) -> RolloutEngine:
     """The engine that samples from the model; it has the model's weights.
 
     Args:
         own_weights: Whether the model is the engine's own, and not the learner's.
+        tells_pieces: Whether `RolloutEngine.pieces` will be asked.
 
     Raises:
         ConfigError: vLLM is asked for and cannot run here.
@@ -89,7 +95,13 @@ def build_engine(
             )
         case "vllm":
             made = build_vllm_engine(
-                config, engine, vlm, stopwatch, device=_kind(vlm.device), weights=merged_weights(vlm.module)
+                config,
+                engine,
+                vlm,
+                stopwatch,
+                device=_kind(vlm.device),
+                weights=merged_weights(vlm.module),
+                tells_pieces=tells_pieces,
             )
             return made or TorchEngine(
                 vlm,

@@ -32,12 +32,14 @@ def build_vllm_engine(
     *,
     device: Literal["cpu", "cuda"],
     weights: Iterator[tuple[str, Tensor]],
+    tells_pieces: bool = False,
 ) -> RolloutEngine | None:
     """An engine in this process; None where vLLM does not serve the model and the torch engine is to take its place.
 
     Args:
         vlm: Tells what vLLM must know of the model; an outline will do.
         weights: What it begins with.
+        tells_pieces: As `VllmEngine`.
 
     Raises:
         ConfigError: vLLM is missing, too old, for another device, or cannot be split so.
@@ -69,6 +71,7 @@ def build_vllm_engine(
         enforce_eager=engine.enforce_eager,
         can_sleep=engine.sleep and not config.engines_apart,
         transfer=BACKENDS[device] if sends_directly(config, device) else None,
+        tells_pieces=tells_pieces,
         stopwatch=stopwatch,
     )
     made.load_weights(weights, version=0)

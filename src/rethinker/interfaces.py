@@ -60,6 +60,15 @@ class Request:
     seeds: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Tokens that a sample grew by and goes on from."""
+
+    request_id: str
+    sample: int
+    token_ids: tuple[int, ...]
+
+
 class RolloutEngine(ABC):
     """Samples completions. `submit` queues, `step` advances and returns what finished (`rollout.engine.generate`)."""
 
@@ -70,6 +79,10 @@ class RolloutEngine(ABC):
     @abstractmethod
     def step(self) -> list[Completion]:
         """Advance the queued work; return completions finished now. Empty with nothing `pending` means idle."""
+
+    def pieces(self) -> list[Piece]:
+        """What the last `step` sampled of samples that go on, for who shows text as it comes; few engines tell."""
+        return []
 
     @property
     @abstractmethod

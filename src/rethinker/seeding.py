@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     ADAPTER = "adapter"  # the initial weights of a low-rank adapter
     WARMUP = "warmup"  # the warm start: initial weights, examples, styles; the example
     BOOTSTRAP = "bootstrap"  # resampling questions; what the interval is of stands in the place of the problem id
+    INFERENCE = "inference"  # answers to whoever asks; the look, 0 for first ones
     SELECTION = "selection"  # which rows of a data set are kept
 
 

@@ -92,6 +92,27 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one side said in a dialogue, with one `<image>` mark per image that it showed."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Dialogue:
+    """Turns that somebody waits for an answer to: what `ask` and `serve` put to a model, where training has a problem.
+
+    Attributes:
+        images: Of all turns, in order.
+    """
+
+    id: str
+    turns: tuple[Turn, ...]
+    images: tuple[Image, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
     """What a problem's prompt length depends on, had without decoding a pixel.
 

@@ -47,6 +47,7 @@ SAME_PART = {
     "build_learner": "build",
     "build_vllm": "build",
     "build_trackers": "build",
+    "build_inference": "build",
 }
 """Modules that belong to another part."""
 

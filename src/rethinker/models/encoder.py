@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
 from PIL.Image import fromarray
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from rethinker.errors import DataError
-from rethinker.models.templates import Template, messages
+from rethinker.models.templates import Template, chat
 from rethinker.models.text import TextProcessor
-from rethinker.types import IMAGE_MARK, Image, Problem
+from rethinker.types import IMAGE_MARK, Dialogue, Image, Problem, Turn
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -49,29 +50,29 @@ class Encoder:
         """Whether the processor takes images."""
         return not isinstance(self.processor, TextProcessor)
 
-    def encode(self, problem: Problem, template: Template) -> Encoded:
+    def encode(self, problem: Problem | Dialogue, template: Template) -> Encoded:
         """One problem's prompt.
 
         Raises:
             DataError: the question holds one of the model's special tokens, there are images and no vision tower, or
                 the processor refuses an image.
         """
-        text = self.rendered(problem.id, problem.question, template)
+        text = self.rendered(problem.id, _turns(problem), template)
         try:
             return Encoded(text=text, inputs=self.processed(text, problem.images))
         except ValueError as error:
             raise refusal(problem.id, error) from error
 
-    def rendered(self, problem_id: str, question: str, template: Template) -> str:
+    def rendered(self, problem_id: str, turns: Sequence[Turn], template: Template) -> str:
         """The prompt's text, a placeholder for each image.
 
         Raises:
             DataError: as `encode`.
         """
-        parts = question.split(IMAGE_MARK)
-        if len(parts) > 1 and not self.sees_images:
+        parts = [part for turn in turns for part in turn.text.split(IMAGE_MARK)]
+        if (images := len(parts) - len(turns)) and not self.sees_images:
             raise DataError(
-                f"problem {problem_id} has {len(parts) - 1} images and {self._model} reads text alone; choose a model "
+                f"problem {problem_id} has {images} images and {self._model} reads text alone; choose a model "
                 "with a vision tower in model.path, or data without images"
             )
         for token in self._special:
@@ -79,12 +80,15 @@ class Encoder:
                 raise DataError(
                     f"problem {problem_id}: the question holds the model's special token {token}; remove it"
                 )
-        text: str = self._tokenizer.apply_chat_template(
-            messages(question, template, in_parts=self.sees_images),
-            chat_template=self.processor.chat_template,
-            tokenize=False,
-            add_generation_prompt=True,
-        )
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                chat(turns, template, in_parts=self.sees_images),
+                chat_template=self.processor.chat_template,
+                tokenize=False,
+                add_generation_prompt=True,
+            )
+        except TemplateError as error:
+            raise DataError(f"problem {problem_id}: the model's chat template refuses it: {error}") from error
         return text
 
     def processed(self, text: str, images: Sequence[Image]) -> Any:
@@ -127,7 +131,7 @@ class Ahead:
         self._original = encoder
         self._own: Encoder | None = None
         self._limit = limit
-        self._held: dict[int, tuple[Problem, Template, Encoded]] = {}
+        self._held: dict[int, tuple[Problem | Dialogue, Template, Encoded]] = {}
         self._bytes = 0
         self._encoding = threading.Lock()
         self._holding = threading.Lock()
@@ -137,7 +141,7 @@ class Ahead:
         """Of what nobody has taken yet."""
         return self._bytes
 
-    def put(self, problem: Problem, template: Template) -> None:
+    def put(self, problem: Problem | Dialogue, template: Template) -> None:
         """Encode a problem; one that cannot be is left for `Encoder.encode` to refuse."""
         with self._encoding:
             if self._bytes >= self._limit:
@@ -152,7 +156,7 @@ class Ahead:
             self._held[id(problem)] = (problem, template, encoded)
             self._bytes += encoded.nbytes
 
-    def take(self, problem: Problem, template: Template) -> Encoded | None:
+    def take(self, problem: Problem | Dialogue, template: Template) -> Encoded | None:
         """What was made of this very problem, once."""
         with self._holding:
             held = self._held.pop(id(problem), None)
@@ -161,6 +165,15 @@ class Ahead:
             _, made_for, encoded = held
             self._bytes -= encoded.nbytes
         return encoded if made_for == template else None
+
+
+def asked(question: str) -> tuple[Turn, ...]:
+    """A question alone, as the one turn of a dialogue."""
+    return (Turn(role="user", text=question),)
+
+
+def _turns(problem: Problem | Dialogue) -> tuple[Turn, ...]:
+    return problem.turns if isinstance(problem, Dialogue) else asked(problem.question)
 
 
 def refusal(problem_id: str, error: ValueError) -> DataError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from rethinker.types import IMAGE_MARK
+from rethinker.types import IMAGE_MARK, Turn
 
 Template = Literal["plain", "rethinking", "bare"]
 
@@ -20,18 +21,28 @@ SUFFIXES: dict[Template, str] = {
 
 
 def messages(question: str, template: Template, *, in_parts: bool = True) -> list[dict[str, Any]]:
-    """One user turn in chat-template form, with an image entry where each `<image>` mark stood.
+    """One user turn; see `chat`."""
+    return chat((Turn(role="user", text=question),), template, in_parts=in_parts)
+
+
+def chat(turns: Sequence[Turn], template: Template, *, in_parts: bool = True) -> list[dict[str, Any]]:
+    """Turns in chat-template form, with an image entry where each `<image>` mark stood; the template ends the last.
 
     Args:
         in_parts: As a list of images and texts; else as one text, which is what text-only models' templates read.
     """
-    asked = question + SUFFIXES[template]
-    if not in_parts:
-        return [{"role": "user", "content": asked}]
+    texts = [*(turn.text for turn in turns[:-1]), turns[-1].text + SUFFIXES[template]]
+    return [
+        {"role": turn.role, "content": _parts(text) if in_parts else text}
+        for turn, text in zip(turns, texts, strict=True)
+    ]
+
+
+def _parts(text: str) -> list[dict[str, str]]:
     content: list[dict[str, str]] = []
-    for index, part in enumerate(asked.split(IMAGE_MARK)):
+    for index, part in enumerate(text.split(IMAGE_MARK)):
         if index:
             content.append({"type": "image"})
         if part:
             content.append({"type": "text", "text": part})
-    return [{"role": "user", "content": content}]
+    return content

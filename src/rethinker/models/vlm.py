@@ -22,7 +22,7 @@ from rethinker.errors import DataError, ModelError
 from rethinker.models import adapters
 from rethinker.models.attention import Layout
 from rethinker.models.costs import Costs
-from rethinker.models.encoder import Ahead, Encoder, refusal
+from rethinker.models.encoder import Ahead, Encoder, asked, refusal
 from rethinker.models.families import family
 from rethinker.models.outlines import Placeholders
 from rethinker.models.patches import embed_patches_by_products
@@ -31,7 +31,7 @@ from rethinker.models.places import Place, directly
 from rethinker.models.sharing import try_out
 from rethinker.models.templates import Template
 from rethinker.models.text import TextProcessor
-from rethinker.types import IMAGE_MARK, Image, Outline, Problem, Prompt
+from rethinker.types import IMAGE_MARK, Dialogue, Image, Outline, Problem, Prompt
 
 _TEXT_KEYS = frozenset({"input_ids", "attention_mask"})
 _TYPE_KEYS = frozenset({"mm_token_type_ids", "token_type_ids"})
@@ -132,7 +132,7 @@ class VLM:
 
     # ---- problems to prompts ----
 
-    def encode(self, problem: Problem, template: Template, *, max_tokens: int = 1_000_000) -> Prompt:
+    def encode(self, problem: Problem | Dialogue, template: Template, *, max_tokens: int = 1_000_000) -> Prompt:
         """Render a problem, expand its images to placeholders, and tokenise.
 
         Raises:
@@ -151,11 +151,11 @@ class VLM:
         self._remember(prompt, encoded.inputs)
         return prompt
 
-    def encode_ahead(self, problem: Problem, template: Template) -> None:
+    def encode_ahead(self, problem: Problem | Dialogue, template: Template) -> None:
         """Do what `encode` will be asked for, on another thread; what it would refuse is left to it."""
         self._ahead.put(problem, template)
 
-    def forget(self, problem: Problem, template: Template) -> None:
+    def forget(self, problem: Problem | Dialogue, template: Template) -> None:
         """Nobody will ask to encode this problem."""
         self._ahead.take(problem, template)
 
@@ -165,7 +165,7 @@ class VLM:
         Raises:
             DataError: as `encode`.
         """
-        text = self._encoder.rendered(outline.id, outline.question, template)
+        text = self._encoder.rendered(outline.id, asked(outline.question), template)
         if not outline.image_sizes:
             return self._encoder.count(text)
         try:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from rethinker.interfaces import Request, RolloutEngine, Sampling
+from rethinker.interfaces import Piece, Request, RolloutEngine, Sampling
 from rethinker.models.adopting import adopt
 from rethinker.models.compiling import uncompiled
 from rethinker.models.vlm import VLM
@@ -166,6 +166,20 @@ class TorchEngine(RolloutEngine):
                     rows.scores = self._decoder.advance(_last(rows))
         return finished
 
+    @torch.inference_mode()
+    def pieces(self) -> list[Piece]:
+        """The token that the last `step` sampled, of each row that goes on."""
+        rows = self._rows
+        if rows is None:
+            return []
+        return [
+            Piece(request_id=request.id, sample=sample, token_ids=(token,))
+            for (request, sample), token, goes_on in zip(
+                rows.owners, _last(rows).tolist(), rows.alive.tolist(), strict=True
+            )
+            if goes_on
+        ]
+
     def _turn_over(self) -> None:
         """Let ended rows go and waiting requests in, where it pays."""
         rows = self._rows
@@ -253,14 +267,18 @@ def _last(rows: _Rows) -> Int[Tensor, " rows"]:
 
 
 def _alike(owners: Sequence[Owner]) -> list[tuple[Sampling, slice | list[int]]]:
-    """Rows by their sampling settings."""
+    """Rows by their sampling settings; how many tokens each may have does not tell them apart."""
     first = owners[0][0].sampling
     if all(request.sampling is first for request, _ in owners):
         return [(first, slice(None))]
-    settings: dict[Sampling, list[int]] = {}
+    settings: dict[tuple[float, ...], tuple[Sampling, list[int]]] = {}
     for row, (request, _) in enumerate(owners):
-        settings.setdefault(request.sampling, []).append(row)
-    return list(settings.items())
+        each = request.sampling
+        key = (each.temperature, each.top_p, each.top_k, each.min_tokens)
+        settings.setdefault(key, (each, []))[1].append(row)
+    if len(settings) == 1:
+        return [(first, slice(None))]
+    return list(settings.values())
 
 
 def _under(held: Tensor, more: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rethinker.interfaces import Request, RolloutEngine
+from rethinker.interfaces import Piece, Request, RolloutEngine
 from rethinker.models.adapters import merged_weights
 from rethinker.models.vlm import VLM
 from rethinker.rollout.vllm_requests import (
@@ -93,6 +93,7 @@ class VllmEngine(RolloutEngine):
         enforce_eager: On CUDA, without CUDA graphs. The CPU always runs so.
         can_sleep: On CUDA, so that `sleep` gives the memory back until the next sync.
         transfer: vLLM's weight-transfer engine through which weights will come, None where they are copied.
+        tells_pieces: Whether `pieces` is asked for; each step then hands over every sample as far as it is.
         stopwatch: Told where the time goes.
 
     Raises:
@@ -113,6 +114,7 @@ class VllmEngine(RolloutEngine):
         enforce_eager: bool = False,
         can_sleep: bool = False,
         transfer: str | None = None,
+        tells_pieces: bool = False,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self.policy_version = 0
@@ -121,6 +123,9 @@ class VllmEngine(RolloutEngine):
         self._max_tokens = max_tokens
         self._numbers = count()
         self._running: dict[str, tuple[Request, int]] = {}
+        self._tells_pieces = tells_pieces
+        self._told: dict[str, int] = {}
+        self._pieces: list[Piece] = []
         self._can_sleep = can_sleep and device == "cuda"
         self._ready = False
         self._groups_are_ours = tensor_parallel == 1 and not torch.distributed.is_initialized()
@@ -186,16 +191,20 @@ class VllmEngine(RolloutEngine):
             for sample, seed in enumerate(request.seeds):
                 settings = sampling_settings(request.sampling, seed, eos_ids=self._model.eos_ids)
                 name = str(next(self._numbers))
-                params = SamplingParams(**settings, output_kind=RequestOutputKind.FINAL_ONLY)
+                told = RequestOutputKind.CUMULATIVE if self._tells_pieces else RequestOutputKind.FINAL_ONLY
+                params = SamplingParams(**settings, output_kind=told)
                 self._core.add_request(name, rendered, params)
                 self._running[name] = (request, sample)
 
     def step(self) -> list[Completion]:
         """One step of vLLM's; completions that ended with it."""
+        self._pieces = []
         if not self._running:
             return []
         with self._stopwatch.within("decode"):
             outputs = self._core.step()
+            if self._tells_pieces:
+                self._pieces = [self._piece(each) for each in outputs if each.request_id in self._running]
             finished = [
                 completion(*self._running.pop(output.request_id), output.outputs[0], version=self.policy_version)
                 for output in outputs
@@ -204,12 +213,26 @@ class VllmEngine(RolloutEngine):
             self._stopwatch.count(columns=1, tokens=sum(len(each.token_ids) for each in finished))
         return finished
 
+    def pieces(self) -> list[Piece]:
+        """What the last `step` sampled, where the engine was made to tell."""
+        return self._pieces
+
+    def _piece(self, output: Any) -> Piece:
+        """What a sample grew by; once it has ended nothing more is noted."""
+        request, sample = self._running[output.request_id]
+        grown = tuple(output.outputs[0].token_ids)
+        told = self._told.pop(output.request_id, 0)
+        if not output.finished:
+            self._told[output.request_id] = len(grown)
+        return Piece(request_id=request.id, sample=sample, token_ids=() if output.finished else grown[told:])
+
     def cancel(self, request_id: str) -> None:
         """Forget a request, waiting or decoding."""
         names = [name for name, (request, _) in self._running.items() if request.id == request_id]
         self._core.abort_request(names)
         for name in names:
             del self._running[name]
+            self._told.pop(name, None)
 
     # ---- weights ----
 

@@ -1,0 +1,1 @@
+"""A model that answers whoever asks: `rethinker ask` and `rethinker serve`."""
