@@ -12,7 +12,7 @@ from rich.console import Console
 from rethinker.commands.compare_arguments import add_compare_commands
 from rethinker.commands.data_arguments import add_data_commands
 from rethinker.commands.evaluate_arguments import add_eval_command
-from rethinker.commands.inference_arguments import add_ask_command, add_serve_command
+from rethinker.commands.inference_arguments import add_inference_commands
 from rethinker.commands.score_arguments import add_score_command
 from rethinker.commands.settings import split_settings
 from rethinker.doctor import MISSING_OPERATOR
@@ -116,8 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add_eval_command(commands)
     add_score_command(commands)
     add_compare_commands(commands)
-    add_ask_command(commands)
-    add_serve_command(commands)
+    add_inference_commands(commands)
 
     doctor = commands.add_parser("doctor", help="what is installed, what works here, what to do about what does not")
     doctor.set_defaults(command=_doctor)

@@ -22,8 +22,13 @@ or RETHINKER_TOKEN.
 _MODEL = "a model's folder, a run's (its newest checkpoint), a hub name, or tiny (embedded)"
 
 
-def add_ask_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `ask` to the commands."""
+def add_inference_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `ask` and `serve` to the commands."""
+    _add_ask(commands)
+    _add_serve(commands)
+
+
+def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "ask",
         help="ask a model about images, and make it look again",
@@ -42,8 +47,7 @@ def add_ask_command(commands: argparse._SubParsersAction[argparse.ArgumentParser
     parser.set_defaults(command=_ask)
 
 
-def add_serve_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `serve` to the commands."""
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "serve",
         help="an OpenAI-compatible endpoint, and a page to ask on",
