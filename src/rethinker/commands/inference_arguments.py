@@ -64,7 +64,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     limits = parser.add_argument_group("limits")
     limits.add_argument("--rows", type=int, default=64, metavar="N", help="answers decoded at once (default 64)")
     limits.add_argument(
-        "--waiting", type=int, default=256, metavar="N", help="answers decoding or queued (default 256)"
+        "--waiting", type=int, default=256, metavar="N", help="answers at once, queued too (default 256)"
     )
     limits.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for an answer (default 600)")
     limits.add_argument("--max-body", type=float, default=32, metavar="MB", help="of a request (default 32)")
@@ -73,7 +73,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     limits.add_argument("--max-looks", type=int, default=4, metavar="N", help="second looks of an answer (default 4)")
     limits.add_argument("--max-choices", type=int, default=8, metavar="N", help="n of a request (default 8)")
     limits.add_argument(
-        "--drain", type=float, default=30, metavar="S", help="seconds to finish at the end (default 30)"
+        "--drain", type=float, default=30, metavar="S", help="seconds to finish when stopped (30)"
     )
     limits.add_argument(
         "--allow-remote-images", action="store_true", help="fetch images from public http(s) addresses in requests"
