@@ -18,6 +18,9 @@ from rethinker.errors import ConfigError
 HEAD_S = 15.0
 """A connection that has sent no whole head of a request by then is closed."""
 
+SWEEP_S = 0.25
+"""How often idle connections are looked for while the server ends."""
+
 CONNECTIONS = 1024
 """More are answered with status 503 at once."""
 
@@ -30,7 +33,12 @@ class _Protocol(H11Protocol):
         self.loop.call_later(HEAD_S, self._close_silent)
 
     def _close_silent(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        if self.cycle is None:
+            self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close, unless an answer is under way."""
+        if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
             self.transport.close()
 
 
@@ -47,6 +55,21 @@ class _Server(uvicorn.Server):
             for each, handler in before.items():
                 signal.signal(each, handler)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is being answered; connections that came at the last moment and ask nothing are not waited for."""
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            sweeping.cancel()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for each in list(self.server_state.connections):
+                if isinstance(each, _Protocol):
+                    each.close_idle()
+
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         self.force_exit, self.should_exit = self.should_exit, True
 
@@ -57,6 +80,8 @@ def opened_socket(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: the address cannot be had.
     """
+    if not 0 <= port < 65_536:  # which the system would take for another
+        raise ConfigError(f"cannot listen on port {port}: it must be from 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
@@ -67,7 +92,9 @@ def opened_socket(host: str, port: int) -> socket.socket:
     return made
 
 
-def serve(application: ASGIApp, listening: socket.socket, *, drain_seconds: float, ready: Callable[[], None]) -> None:
+def serve_until_stopped(
+    application: ASGIApp, listening: socket.socket, *, drain_seconds: float, ready: Callable[[], None]
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish the answers under way, for so long."""
     config = uvicorn.Config(
         application,

@@ -76,8 +76,10 @@ function follow(chunk) {
   const [choice] = chunk.choices;
   if (!choice) return;
   const { content, look, kind } = choice.delta;
-  if (content && look !== undefined)
-    lookOf(look).querySelector(kind === "trigger" ? ".trigger" : ".text").append(kind === "trigger" ? content.trim() : content);
+  if (content && look !== undefined) {
+    const shown = lookOf(look).querySelector(kind === "trigger" ? ".trigger" : ".text");
+    shown.append(shown.textContent ? content : content.trimStart());
+  }
   if (choice.rethink) conclude(choice.rethink);
   if (choice.finish_reason === "length") say("error", "It ran out of tokens before it was done.");
 }

@@ -1,0 +1,154 @@
+"""Tokens a second of 32 clients of `rethinker serve`, beside the engine's own on the same requests.
+
+    python benchmarks/serving.py --json OUT [--quick] [--repeats N] [--threads N]
+
+Both arms are the tiny model answering the same gym questions, each of 32 clients several after one another; the engine's
+arm is one call with all of them and as many rows. The clients are threads of this process, the server is its own; they
+run in turn, after one uncounted round each. Ratios are medians of pairs. Times of the clients are to whole answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+import reporting
+from rethinker.data.gym.catalogue import GymId, problem
+from rethinker.interfaces import Request, Sampling
+from rethinker.models.loading import load
+from rethinker.rollout.engine import generate
+from rethinker.rollout.torch_engine import TorchEngine
+from rethinker.seeding import Purpose, key
+from rethinker.types import IMAGE_MARK, Problem
+
+CLIENTS = 32
+MAX_TOKENS = 200
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and write the result."""
+    arguments = reporting.parsed(reporting.parser(__doc__ or "", repeats=5, quick="one question a client"), argv)
+    torch.set_num_threads(arguments.threads)
+    problems = [
+        problem(GymId(family="counting", level=1, split="test", index=index))
+        for index in range(CLIENTS * (1 if arguments.quick else 4))
+    ]
+    report = reporting.head("serving", arguments) | {"clients": CLIENTS, "questions": len(problems)}
+    report |= measured(problems, arguments)
+    reporting.write(report, arguments.json)
+    print(
+        json.dumps({name: report[name] for name in ("ratio", "engine_tokens_per_s", "server_tokens_per_s", "client_s")})
+    )
+
+
+def measured(problems: Sequence[Problem], arguments: Namespace) -> dict[str, Any]:
+    """Both arms in turn."""
+    vlm = load("tiny", device="cpu", dtype="float32")
+    process, port = started(arguments.threads)
+    bodies = [body(each, number) for number, each in enumerate(problems)]
+    own, served, seconds = [], [], list[float]()
+    try:
+        for round_ in range(arguments.repeats + 1):
+            own_rate = engine_rate(vlm, problems)
+            served_rate, times = server_rate(port, bodies)
+            if round_:
+                own.append(own_rate)
+                served.append(served_rate)
+                seconds += times
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    ordered = np.quantile(seconds, (0.0, 0.5, 0.95, 1.0))
+    return {
+        "engine_tokens_per_s": round(statistics.median(own), 1),
+        "server_tokens_per_s": round(statistics.median(served), 1),
+        "ratio": round(statistics.median(b / a for a, b in zip(own, served, strict=True)), 3),
+        "rounds": [{"engine": round(a, 1), "server": round(b, 1)} for a, b in zip(own, served, strict=True)],
+        "client_s": {name: round(float(each), 3) for name, each in zip(("least", "median", "p95", "most"), ordered)},
+    }
+
+
+def engine_rate(vlm: Any, problems: Sequence[Problem]) -> float:
+    """Prompts made and answers sampled, tokens a second."""
+    began, engine = time.perf_counter(), TorchEngine(vlm, max_rows=CLIENTS)
+    requests = [
+        Request(
+            id=str(number),
+            prompt=vlm.encode(each, "plain"),
+            prefix=np.zeros(0, dtype=np.int64),
+            sampling=Sampling(max_tokens=MAX_TOKENS),
+            seeds=(key(number, Purpose.INFERENCE),),
+        )
+        for number, each in enumerate(problems)
+    ]
+    tokens = sum(len(completion.token_ids) for completion in generate(engine, requests))
+    return tokens / (time.perf_counter() - began)
+
+
+def server_rate(port: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
+    """All clients at once, each with its questions one after another."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        answers = list(pool.map(lambda client: asked(port, bodies[client::CLIENTS]), range(CLIENTS)))
+    spent = time.perf_counter() - began
+    return sum(tokens for tokens, _ in answers) / spent, [each for _, times in answers for each in times]
+
+
+def asked(port: int, bodies: Sequence[bytes]) -> tuple[int, list[float]]:
+    """One client: tokens it got, and the seconds of each answer."""
+    connection, tokens, times = HTTPConnection("127.0.0.1", port), 0, []
+    for each in bodies:
+        began = time.perf_counter()
+        connection.request("POST", "/v1/chat/completions", each, {"Content-Type": "application/json"})
+        tokens += json.loads(connection.getresponse().read())["usage"]["completion_tokens"]
+        times.append(time.perf_counter() - began)
+    connection.close()
+    return tokens, times
+
+
+def body(asked: Problem, seed: int) -> bytes:
+    """The request for a problem."""
+    file = BytesIO()
+    Image.fromarray(asked.images[0].pixels).save(file, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    content = [
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "text", "text": asked.question.replace(IMAGE_MARK, "")},
+    ]
+    fields = {"messages": [{"role": "user", "content": content}], "seed": seed, "max_tokens": MAX_TOKENS}
+    return json.dumps(fields).encode()
+
+
+def started(threads: int) -> tuple[subprocess.Popen[str], int]:
+    """A server of its own process, with the clients' number of rows."""
+    command = [sys.executable, "-m", "rethinker", "serve", "tiny", "--port", "0", "--rows", str(CLIENTS)]
+    environment = {name: value for name, value in os.environ.items() if name != "RETHINKER_TOKEN"}
+    process = subprocess.Popen(
+        [*command, "--config", f"threads={threads}"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if found := re.search(r":(\d+)/v1", line):
+            return process, int(found[1])
+    raise SystemExit("the server did not start")
+
+
+if __name__ == "__main__":
+    main()
