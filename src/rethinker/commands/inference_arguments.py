@@ -72,9 +72,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     limits.add_argument("--max-pixels", type=float, default=16, metavar="M", help="megapixels of an image (default 16)")
     limits.add_argument("--max-looks", type=int, default=4, metavar="N", help="second looks of an answer (default 4)")
     limits.add_argument("--max-choices", type=int, default=8, metavar="N", help="n of a request (default 8)")
-    limits.add_argument(
-        "--drain", type=float, default=30, metavar="S", help="seconds to finish when stopped (30)"
-    )
+    limits.add_argument("--drain", type=float, default=30, metavar="S", help="seconds to finish when stopped (30)")
     limits.add_argument(
         "--allow-remote-images", action="store_true", help="fetch images from public http(s) addresses in requests"
     )

@@ -17,8 +17,7 @@ from rethinker.errors import ConfigError
 from rethinker.inference.chat import Chat, Limits
 from rethinker.inference.chat_request import Bounds
 from rethinker.inference.images import ImageBounds
-from rethinker.inference.listening import opened_socket
-from rethinker.inference.listening import serve as serve_until_stopped
+from rethinker.inference.listening import opened_socket, serve_until_stopped
 from rethinker.inference.server import application
 
 TOKEN = "RETHINKER_TOKEN"

@@ -56,7 +56,7 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is being answered; connections that came at the last moment and ask nothing are not waited for."""
+        """Finish what is being answered; connections that ask nothing are not waited for."""
         sweeping = asyncio.create_task(self._sweep())
         try:
             await super().shutdown(sockets)
