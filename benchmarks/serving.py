@@ -2,9 +2,10 @@
 
     python benchmarks/serving.py --json OUT [--quick] [--repeats N] [--threads N]
 
-Both arms are the tiny model answering the same gym questions, each of 32 clients several after one another; the engine's
-arm is one call with all of them and as many rows. The clients are threads of this process, the server is its own; they
-run in turn, after one uncounted round each. Ratios are medians of pairs. Times of the clients are to whole answers.
+Both arms are the tiny model answering the same gym questions, each of 32 clients several after one another; the
+engine's arm is one call with all of them and as many rows. The clients are threads of this process, the
+server is its own; they run in turn, after one uncounted round each. Ratios are medians of pairs. Times of the clients
+are to whole answers.
 """
 
 from __future__ import annotations

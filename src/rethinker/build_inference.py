@@ -10,6 +10,7 @@ from pathlib import Path
 from rethinker.build_model import build_engine, build_vlm, set_threads
 from rethinker.config import Config
 from rethinker.config_files import load
+from rethinker.cores import usable_cores
 from rethinker.errors import ConfigError, ModelError
 from rethinker.inference.engine_thread import EngineThread
 from rethinker.inference.looks import Responder
@@ -103,7 +104,7 @@ def build_answering(model: Model, *, template: Template | None, max_tokens: int)
         RethinkerError: it cannot be loaded, or the engine cannot run here.
     """
     config = model.config
-    set_threads(config.threads)
+    set_threads(config.threads or max(1, usable_cores() - 1))  # one is left for pictures, text and connections
     vlm = build_vlm(config, trained=model.adapter is not None)
     if model.adapter is not None:
         adapters.load_adapter(vlm.module, model.adapter)

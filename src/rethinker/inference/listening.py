@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -20,6 +21,10 @@ HEAD_S = 15.0
 
 SWEEP_S = 0.25
 """How often idle connections are looked for while the server ends."""
+
+SWITCH_S = 0.0002
+"""How long a thread of Python may hold up the others. The engine's gives way at every operation, and with the usual
+5 ms would wait so long for one that prepares a picture."""
 
 CONNECTIONS = 1024
 """More are answered with status 503 at once."""
@@ -56,7 +61,7 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is being answered; connections that ask nothing are not waited for."""
+        """Finish what is being answered; connections that came at the last moment are not waited for."""
         sweeping = asyncio.create_task(self._sweep())
         try:
             await super().shutdown(sockets)
@@ -118,4 +123,5 @@ def serve_until_stopped(
             ready()
         await serving
 
+    sys.setswitchinterval(SWITCH_S)
     asyncio.run(run())
