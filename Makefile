@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: demo test test-cluster test-long lint
+.PHONY: demo test test-cluster test-long lint docs
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core-stamp  ## Train the embedded model and show that it got better.
@@ -29,6 +29,9 @@ lint: $(VENV)/.test-stamp  ## Style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs-stamp  ## The site, in site/; anything that does not resolve is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or 3.12 found; install one or pass PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +39,10 @@ $(BIN)/python:
 $(VENV)/.core-stamp: pyproject.toml constraints.txt scripts/mend_torchvision.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	$(BIN)/python scripts/mend_torchvision.py
+	@touch $@
+
+$(VENV)/.docs-stamp: $(VENV)/.core-stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 
 $(VENV)/.test-stamp: $(VENV)/.core-stamp scripts/drop_broken_wheels.py scripts/make_scorers.py src/rethinker/evaluation/scorers.py

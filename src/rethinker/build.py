@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import torch
 
@@ -103,7 +103,12 @@ def _parts(
         folder=folder,
         checkpoints=checkpoints,
         tracker=tracker,
-        record=RolloutRecord(folder.rollouts, keep_bytes=config.rollouts.keep, first_answer=marker.first_answer),
+        record=RolloutRecord(
+            folder.rollouts,
+            keep_bytes=config.rollouts.keep,
+            first_answer=marker.first_answer,
+            token_text=cache(vlm.token_text),
+        ),
         stopwatch=stopwatch,
         write_model=crew.write_model,
         write_profile=partial(write_profile, folder.path, recorder, device=_chip(vlm.device)) if recorder else _nothing,

@@ -13,6 +13,7 @@ from rethinker.commands.compare_arguments import add_compare_commands
 from rethinker.commands.data_arguments import add_data_commands
 from rethinker.commands.evaluate_arguments import add_eval_command
 from rethinker.commands.inference_arguments import add_inference_commands
+from rethinker.commands.report_arguments import add_report_commands
 from rethinker.commands.score_arguments import add_score_command
 from rethinker.commands.settings import split_settings
 from rethinker.doctor import MISSING_OPERATOR
@@ -105,22 +106,26 @@ def _parser() -> argparse.ArgumentParser:
     warmup.add_argument("--model", default="tiny", help="the base to measure (default tiny)")
     warmup.set_defaults(command=_warmup)
 
+    _add_gym_commands(commands)
+    add_data_commands(commands)
+    add_eval_command(commands)
+    add_score_command(commands)
+    add_compare_commands(commands)
+    add_report_commands(commands)
+    add_inference_commands(commands)
+
+    doctor = commands.add_parser("doctor", help="what is installed, what works here, what to do about what does not")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _add_gym_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     gym = commands.add_parser("gym", help="the procedural problems")
     kinds = gym.add_subparsers(required=True, metavar="COMMAND")
     kinds.add_parser("list", help="families and levels").set_defaults(command=_gym_list)
     preview = kinds.add_parser("preview", help="draw a contact sheet")
     preview.add_argument("--to", type=Path, default=Path("gym.png"), metavar="PNG")
     preview.set_defaults(command=_gym_preview)
-
-    add_data_commands(commands)
-    add_eval_command(commands)
-    add_score_command(commands)
-    add_compare_commands(commands)
-    add_inference_commands(commands)
-
-    doctor = commands.add_parser("doctor", help="what is installed, what works here, what to do about what does not")
-    doctor.set_defaults(command=_doctor)
-    return parser
 
 
 def _train(parsed: argparse.Namespace) -> None:

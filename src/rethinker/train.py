@@ -17,6 +17,7 @@ from rethinker.errors import Interrupted
 from rethinker.evaluation.held_out import HeldOut
 from rethinker.evaluation.in_training import Benchmarks
 from rethinker.interfaces import Learner, ProblemSource, Replay, Scorer, Stream, Tracker, WeightSync
+from rethinker.report.write import write_report
 from rethinker.rollout.episodes import Episodes
 from rethinker.runs.checkpoints import Checkpoints
 from rethinker.runs.files import write_atomically
@@ -24,7 +25,6 @@ from rethinker.runs.folder import RunFolder
 from rethinker.runs.intervals import wilson
 from rethinker.runs.memory import PeakMemory
 from rethinker.runs.progress import Progress
-from rethinker.runs.report import write_report
 from rethinker.runs.rollouts import RolloutRecord
 from rethinker.runs.signals import StopSignal
 from rethinker.runs.summary import Summary
@@ -171,6 +171,7 @@ class Run:
         return {
             "eval/accuracy": Mean(sum=found.correct, count=found.problems),
             "eval/rethinking": Mean(sum=found.second_looks.rethought, count=found.problems),
+            "eval/problems": Mean(sum=found.problems),
             "eval/skipped": Mean(sum=found.skipped),
             **{f"eval/{each.value}": Mean(sum=found.outcomes[each], count=found.problems) for each in NO_VERDICT},
             **benchmarks,
@@ -228,7 +229,7 @@ class Run:
             return
         if self._saved_step != self._step:
             self._save()
-        write_report(self.parts.folder.path)
+        self._report()
         raise Interrupted(
             f"stopped at step {self._step}, saved to {self._saved}. "
             f"Go on with: rethinker train --resume {self.parts.folder.path}",
@@ -256,8 +257,19 @@ class Run:
         )
         self.parts.folder.write_summary(summary.to_json())
         self.parts.tracker.close()
-        write_report(self.parts.folder.path)
+        self._report()
         return summary
+
+    def _report(self) -> None:
+        """Draw the run as a page; what is wrong with the page is not wrong with the run, so it is only said."""
+        self._progress.phase("drawing the report")
+        try:
+            write_report(self.parts.folder.path)
+        except Exception as error:  # noqa: BLE001 (the run is done and saved, whatever this is)
+            self._progress.warn(
+                f"the report was not written ({type(error).__name__}: {error}); draw it again with "
+                f"rethinker report {self.parts.folder.path}"
+            )
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began

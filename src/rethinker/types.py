@@ -267,9 +267,26 @@ class Group:
         return np.array([rollout.verdict.reward for rollout in self.rollouts], dtype=np.float32)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a record says of a response's problem, without its images.
+
+    Attributes:
+        question: Text with one `<image>` mark per image.
+        answer: The right answer.
+        category: What the problem is about.
+        source: Where it comes from.
+    """
+
+    question: str
+    answer: str
+    category: str
+    source: str
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Experience:
-    """A rollout with its credit: all the learner needs to know.
+    """A rollout with its credit: all the learner needs to know, and what its record says of its problem.
 
     Attributes:
         advantage: Â of the response.
@@ -279,6 +296,7 @@ class Experience:
             are the same.
         penalty: What the response's length took from its reward before the advantage, 0 or less; None where lengths
             cost nothing.
+        about: Its problem; None where nothing is recorded (the warm start).
     """
 
     rollout: Rollout
@@ -287,6 +305,7 @@ class Experience:
     imitation: Float32[np.ndarray, " tokens"]
     old: Float32[np.ndarray, " tokens"] | None = None
     penalty: float | None = None
+    about: About | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

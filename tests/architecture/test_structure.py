@@ -18,7 +18,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
         "interfaces config",
         "data models rewards algo",
         "rollout learner runs",
-        "evaluation distributed planning",
+        "evaluation distributed planning report",
         "train inference",
         "build",
         "doctor",

@@ -74,6 +74,13 @@ def test_megabench_counts_every_task_the_same(tmp_path: Path, capsys: pytest.Cap
     assert found["accuracy"] == pytest.approx(expected)
 
 
+def test_megabench_rows_that_name_no_task_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_result(tmp_path / "one", "megabench", BASE, rows_of(BASE, range(9)))
+    code, said = run(capsys, "compare", folder)
+    assert code == 1
+    assert "9 rows, such as 'q0', do not name their task, and megabench is the mean over tasks" in said
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [({"protocol": "official"}, "differ in protocol"), ({"scoring": "judge gpt"}, "differ in scoring")],

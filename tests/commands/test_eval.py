@@ -148,7 +148,9 @@ def test_a_judge_that_talks_nonsense_leaves_rows_unscored_named_and_exits_3(
     with stub_judge(said("perhaps")) as judge:
         options = ("--judge", judge.url, "--judge-model", "stub", "--limit", "1")
         assert run(command(tiny_folder, data, tmp_path, "mathverse", options=options)) == 3
-    assert "1 rows not scored: the judge gave no verdict" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "unjudged: id '1': the judge answered 'perhaps'" in out
+    assert "1 answers are unjudged and in no accuracy" in out
     result = json.loads((tmp_path / "mathverse" / "result.json").read_text())
     assert (result["accuracy"], result["counts"]["unjudged"]) == (None, 1)
 
@@ -163,6 +165,7 @@ def test_a_judge_that_talks_nonsense_leaves_rows_unscored_named_and_exits_3(
         (("--benchmarks", "emma,mmmu", "--setting", "mini"), "write BENCHMARK=SETTING with a benchmark of emma, mmmu"),
         (("--benchmarks", "emma", "--samples", "2", "--temperature", "0"), "are all the same; raise the temperature"),
         (("--benchmarks", "emma", "--judge", "http://a"), "belong together"),
+        (("--benchmarks", "emma", "--run-code"), "--run-code: of emma none runs programs"),
         (
             ("--benchmarks", "mathvista", "--protocol", "boxed", "--judge", "http://a", "--judge-model", "m"),
             "asks no judge",

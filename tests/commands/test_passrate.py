@@ -46,8 +46,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(folder: Path, model: Path) -> subprocess.Popen[str]:
     """The command in a process of its own, with verdicts that take their time: there is some left to stop it in."""
     line = [sys.executable, "-c", "from rethinker.cli import main; main()", *command(folder, model)]
-    slow = os.environ | {"SECONDS_A_VERDICT": "1"}
-    return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=slow)
+    slow = os.environ | {"SECONDS_A_VERDICT": "0.5"}
+    return subprocess.Popen(
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=slow, preexec_fn=_heed_ctrl_c
+    )
+
+
+def _heed_ctrl_c() -> None:
+    """Who starts a shell's background job has it ignore Ctrl-C, and the tests may run in one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def answered(folder: Path) -> list[bytes]:

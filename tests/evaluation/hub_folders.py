@@ -208,6 +208,10 @@ def megabench(folder: Path) -> None:
                 "field_score_function": {field: metric},
                 "aggregation": {"function": "mean", "field_weights": {field: 1}},
                 "response_parse_function": "answer_string",
+                "gpt4o_eval_configs": {
+                    "judge_model_type": "with image", "eval_criteria_prompt": "Reference: {ref}. Shown: {shown}",
+                    "template_mapping": {"ref": f"answers.{field}", "shown": "model_output"},
+                },
             }),
             "taxonomy_tree_path": "Coding;Code_Debugging", "application": "Coding",
             "input_format": "Text-Based Images and Documents", "output_format": "multiple_choice",

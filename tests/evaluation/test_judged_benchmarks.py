@@ -6,13 +6,13 @@ import pytest
 from hub_folders import write_hub_folders
 from stub_judge import Reply, Stub, said, stub_judge
 
-from rethinker.errors import JudgeError
-from rethinker.evaluation.benchmark import Question, RowVerdict
+from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.mathverse import MathVerse
 from rethinker.evaluation.benchmarks.mathvista import MathVista
 from rethinker.evaluation.chat import ChatEndpoint
 from rethinker.evaluation.judge import PROMPTS, Judge, JudgeCounts
 from rethinker.evaluation.judged import judge_all
+from rethinker.evaluation.verdicts import RowOutcome
 
 
 @pytest.fixture(autouse=True)
@@ -97,9 +97,8 @@ def test_rows_are_judged_in_order_and_failures_stand_in_their_place(verse: list[
         rows = [(verse[0], "A"), (verse[1], "8"), (verse[0], "B")]
         done: list[int] = []
         verdicts = list(judge_all(MathVerse(), rows, asker, extracted=True, threads=1, advance=lambda: done.append(1)))
-    assert [verdict.score for verdict in verdicts if isinstance(verdict, RowVerdict)] == [1.0, 0.0]
-    assert isinstance(verdicts[2], JudgeError)
-    assert "who knows" in str(verdicts[2])
+    assert [each.outcome for each in verdicts] == [RowOutcome.CORRECT, RowOutcome.WRONG, RowOutcome.UNJUDGED]
+    assert "who knows" in verdicts[2].verdict.why
     assert len(done) == 3
     assert asker.counts == JudgeCounts(asked=4, retried=1, unusable=2, failed=1)
 
@@ -108,7 +107,7 @@ def test_a_judge_that_is_down_leaves_rows_without_a_verdict(verse: list[Question
     with stub_judge(said("1")) as stub:
         pass
     verdicts = list(judge_all(MathVerse(), [(verse[0], "A")] * 20, judge(stub), extracted=False))
-    assert all(isinstance(verdict, JudgeError) for verdict in verdicts)
+    assert {each.outcome for each in verdicts} == {RowOutcome.UNJUDGED}
 
 
 def test_who_stops_early_asks_no_more(verse: list[Question]):

@@ -1,9 +1,8 @@
 """MEGA-Bench: parity with the given scores, the reader, the prompt, the judge, what is not scored."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.evaluation.megabench_files import (
@@ -16,12 +15,14 @@ from tests.evaluation.megabench_files import (
     rule,
     write_parquet,
 )
+from tests.evaluation.stub_judge import Stub, said, stub_judge
 
-from rethinker.errors import ConfigError, DatasetError
-from rethinker.evaluation.benchmark import Question, RowVerdict
+from rethinker.errors import ConfigError, DatasetError, JudgeError
+from rethinker.evaluation.benchmark import NotScoredError, Question, RowVerdict
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.benchmarks.megabench import MegaBench
-from rethinker.evaluation.megabench.judging import JudgeReplyError, Message
+from rethinker.evaluation.chat import ChatEndpoint
+from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.megabench.process import MetricsProcess
 from rethinker.evaluation.scoring import RowScorer, not_scored, score_rows, summed_up
 from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of
@@ -33,6 +34,11 @@ RUNS = ("Qwen2_VL_7B", "SI_results_Grok-2-vision-1212")
 def scored(score: float) -> Scored:
     verdict = RowVerdict(extracted="", score=score, why="")
     return Scored(verdict=verdict, outcome=outcome_of(verdict))
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -212,36 +218,53 @@ def test_what_cannot_be_scored_is_in_no_cell_and_named_with_the_reason(tmp_path:
     assert list(score.breakdowns["subset"]) == ["core"]
 
 
-def judged_question(tmp_path: Path, **changed: object) -> Question:
+def judged_question(tmp_path: Path, *, judge_model_type: str = "text only") -> Question:
     told = {
-        "judge_model_type": "text only",
+        "judge_model_type": judge_model_type,
         "eval_criteria_prompt": "Reference: {ref}\nShown: {shown}\nAsked: {asked}",
         "reference_type": "single",
         "template_mapping": {"ref": "answers.answer", "shown": "model_output", "asked": "example_question"},
     }
-    row = hub_row(metric_info=rule("gpt_4o_as_judge", gpt4o_eval_configs=told), **changed)
+    row = hub_row(metric_info=rule("gpt_4o_as_judge", gpt4o_eval_configs=told))
     return MegaBench().read(write_parquet(tmp_path / "rows.parquet", row))[0]
+
+
+def judge(stub: Stub) -> Judge:
+    return Judge(ChatEndpoint(stub.url, timeout_s=5), "m", attempts=2, sleep=lambda _: None)
 
 
 @needs_scorer
 def test_the_judge_is_asked_with_the_authors_instructions_and_its_score_is_a_tenth(tmp_path: Path) -> None:
-    seen: list[Any] = []
-
-    def ask(messages: Sequence[Message]) -> str:
-        seen.extend(messages)
-        return "**Score explanation**: fine\n\n**Score**: 7"
-
-    verdict = MegaBench(judged=True).judged(judged_question(tmp_path), "Well.\nAnswer: about 16", ask, extracted=False)
+    with stub_judge(said("**Score explanation**: fine\n\n**Score**: 7")) as stub:
+        verdict = MegaBench().judged(judged_question(tmp_path), "Well.\nAnswer: about 16", judge(stub), extracted=False)
     assert (verdict.score, verdict.extracted) == (0.7, "about 16")
-    assert seen[0]["content"][-1]["text"] == "Reference: 16\nShown: about 16\nAsked: <image>\nQuestion: and here?"
+    [shown] = stub.asked[0]["messages"][0]["content"]
+    assert shown["text"] == "Reference: 16\nShown: about 16\nAsked: <image>\nQuestion: and here?"
 
 
 @needs_scorer
 @pytest.mark.parametrize("reply", ["", "I like it", "**Score**: eleven", "**Score**: 11"])
 def test_a_judge_that_answers_nonsense_gives_no_verdict(tmp_path: Path, reply: str) -> None:
-    question = judged_question(tmp_path)
-    with pytest.raises(JudgeReplyError, match="no score"):
-        MegaBench(judged=True).judged(question, "Answer: 1", lambda _: reply, extracted=False)
+    with stub_judge(said(reply)) as stub, pytest.raises(JudgeError, match="not of the form asked for"):
+        MegaBench().judged(judged_question(tmp_path), "Answer: 1", judge(stub), extracted=False)
+
+
+@needs_scorer
+def test_a_judge_that_would_miss_the_images_is_not_asked(tmp_path: Path) -> None:
+    question = judged_question(tmp_path, judge_model_type="with image")
+    with stub_judge(said("**Score**: 7")) as stub, pytest.raises(NotScoredError, match="not beside the problems"):
+        MegaBench().judged(question, "Answer: 1", judge(stub), extracted=False)
+    assert stub.asked == []
+
+
+@needs_scorer
+def test_a_task_without_the_judges_instructions_is_not_scored_and_says_so(tmp_path: Path) -> None:
+    (question,) = MegaBench().read(
+        write_parquet(tmp_path / "rows.parquet", hub_row(metric_info=rule("gpt_4o_as_judge")))
+    )
+    with stub_judge(said("**Score**: 7")) as stub, pytest.raises(NotScoredError, match="lacks what its judge is told"):
+        MegaBench().judged(question, "Answer: 1", judge(stub), extracted=False)
+    assert stub.asked == []
 
 
 @needs_scorer
@@ -249,12 +272,8 @@ def test_a_judge_that_answers_nonsense_gives_no_verdict(tmp_path: Path, reply: s
 def test_ascii_art_is_judged_by_two_pictures(tmp_path: Path, reply: str, score: float) -> None:
     row = hub_row(metric_info=rule("ascii_art_gpt4o_judge", parser="ascii_answer_string"), answer={"answer": " /\\ "})
     (question,) = MegaBench().read(write_parquet(tmp_path / "rows.parquet", row))
-    shown: list[Any] = []
-
-    def ask(messages: Sequence[Message]) -> str:
-        shown.extend(part["type"] for part in messages[0]["content"])
-        return reply
-
-    assert MegaBench(judged=True).judged(question, "Answer:\n /--\\ ", ask, extracted=False).score == score
-    assert shown == ["image_url", "image_url", "text"]
-    assert MegaBench(judged=True).judged(question, "", ask, extracted=False).score == 0
+    with stub_judge(said(reply)) as stub:
+        assert MegaBench().judged(question, "Answer:\n /--\\ ", judge(stub), extracted=False).score == score
+        assert MegaBench().judged(question, "", judge(stub), extracted=False).score == 0
+    [asked] = stub.asked
+    assert [part["type"] for part in asked["messages"][0]["content"]] == ["image_url", "image_url", "text"]

@@ -33,7 +33,6 @@ def test_every_fault_is_counted_with_its_line(tmp_path: Path) -> None:
         Fault.UNKNOWN: [3],
         Fault.DUPLICATE: [6],
         Fault.MISSING: [None],
-        Fault.UNJUDGED: [],
     }
     assert "'3'" in read.faults[Fault.MISSING][0].what
     assert not read.whole

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hub_folders import write_hub_folders
+from megabench_files import needs_scorer
 from stub_judge import Reply, said, stub_judge
 
 from rethinker.cli import main
@@ -13,7 +14,7 @@ from rethinker.cli import main
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return write_hub_folders(tmp_path_factory.mktemp("hub"), ("mathvista", "mathverse", "mmmu"))
+    return write_hub_folders(tmp_path_factory.mktemp("hub"), ("mathvista", "mathverse", "mmmu", "megabench"))
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_a_judge_scores_what_it_can_and_the_rest_is_counted(folders: dict[str, P
             "questions": 4, "predicted": 3, "correct": 3, "missing": 0, "unknown": 0, "duplicate": 0, "malformed": 0,
             "unjudged": 1,
         }  # fmt: skip
-        assert "status 401" in out["examples"]["unjudged"][0]["what"]
+        assert "status 401" in out["examples"]["unjudged"][0]
         assert (out["judge"]["asked"], out["judge"]["failed"]) == (1, 1)
         stub.replies[:] = [said("[7, 8]")]
         for asked, cached in ((1, 0), (0, 1)):
@@ -73,6 +74,18 @@ def test_mathverse_is_judged_in_both_steps(folders: dict[str, Path], tmp_path: P
     assert (code, out["accuracy"]) == (0, 1.0)
     assert {prompt[-10:] for prompt in stub.prompts} == {"d Answer: ", "Judgement:"}
     assert set(out["breakdowns"]["version"]) >= {"Text Dominant", "Vision Only"}
+
+
+@needs_scorer
+def test_megabench_is_scored_by_rules_and_a_judge_that_sees_the_image(folders: dict[str, Path], tmp_path: Path):
+    tasks = ("code_error_line_identification_1", "code_error_line_identification_2", "table2latex_complex_1")
+    with stub_judge(said("**Score**: 7")) as stub:
+        judge = ("--judge", stub.url, "--judge-model", "m")
+        code, out = score("megabench", folders["megabench"], dict.fromkeys(tasks, "Answer: 7"), tmp_path, *judge)
+    assert (code, out["scoring"]) == (0, "rules and judge m, without running code")
+    assert out["accuracy"] == pytest.approx((1 + 0.7) / 2)
+    [asked] = stub.asked
+    assert [part["type"] for part in asked["messages"][0]["content"]] == ["image_url", "text"]
 
 
 @pytest.mark.parametrize(

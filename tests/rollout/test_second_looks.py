@@ -121,6 +121,8 @@ def test_forced_and_spontaneous_looks_are_counted_apart() -> None:
         "rethink/forced": 0.4,
         "rethink/forced_wrong_to_right": 0.5,
         "rethink/forced_right_to_wrong": 0.25,
+        "rethink/forced_stayed_right": 0.0,
+        "rethink/forced_stayed_wrong": 0.25,
         "rethink/kept": 0.25,
     }
 

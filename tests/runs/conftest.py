@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rethinker.types import Experience, Image, Outcome, Prompt, Rethought, Rollout, Verdict
+from rethinker.types import About, Experience, Image, Outcome, Prompt, Rethought, Rollout, Verdict
 
 MakeGroup = Callable[..., list[Experience]]
 
@@ -47,7 +47,15 @@ def _group(problem_id: str, *, image: Image | None = None, samples: int = 3, ret
                 trigger_span=(1, 3),
             )
         weights = np.full(4, 0.25, dtype=np.float32)
-        experiences.append(Experience(rollout=rollout, advantage=0.5 - sample, rl=weights, imitation=weights * 0))
+        experiences.append(
+            Experience(
+                rollout=rollout,
+                advantage=0.5 - sample,
+                rl=weights,
+                imitation=weights * 0,
+                about=About(question="<image>How many?", answer="7", category="counting", source="made"),
+            )
+        )
     return experiences
 
 

@@ -9,13 +9,18 @@ import pytest
 
 from rethinker.errors import RunFolderError
 from rethinker.runs.files import bytes_below
-from rethinker.runs.rollouts import RolloutRecord, read_rollouts
+from rethinker.runs.rollouts import RolloutRecord, read_rollouts, token_lengths
 
 MANY = 10**9
 
 
 def record_in(folder, keep_bytes=MANY) -> RolloutRecord:
-    return RolloutRecord(folder, keep_bytes=keep_bytes, first_answer=lambda rollout: f"first {rollout.sample}")
+    return RolloutRecord(
+        folder,
+        keep_bytes=keep_bytes,
+        first_answer=lambda rollout: f"first {rollout.sample}",
+        token_text=lambda token: "",
+    )
 
 
 def steps(folder) -> list[str]:
@@ -36,16 +41,22 @@ def test_row_holds_the_published_fields(tmp_path, make_group, make_image):
     rollout = experiences[1].rollout
     assert rows[1] == {
         "problem_id": "p1",
+        "question": "<image>How many?",
+        "answer": "7",
+        "category": "counting",
+        "source": "made",
         "sample": 1,
         "prompt": "<image>How many in p1?",
         "response": rollout.text,
         "token_ids": [41, 9, 9, 2],
+        "token_lengths": None,
         "logprobs": [-0.1, -1e-8, -2.5, 0.0],
         "reward": 1.0,
         "outcome": "ok",
         "extracted": "7",
         "detail": "because",
         "first_answer": "first 1",
+        "first_outcome": "wrong",
         "length_penalty": None,
         "advantage": -0.5,
         "forced_span": [1, 3],
@@ -153,3 +164,20 @@ def test_folder_that_cannot_be_made_is_a_clear_error(tmp_path, make_group):
     (tmp_path / "rollouts").write_text("")
     with pytest.raises(RunFolderError, match=r"cannot write .*images"):
         record_in(tmp_path / "rollouts").write(1, make_group("p1"))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text", "lengths"),
+    [
+        (["The", " answer", ""], "The answer", [3, 7, 0]),
+        (["a", "\ufffd", "\ufffd", " b"], "aπ b", [1, 0, 0, 3]),
+        (["a", "\ufffd", "\ufffd"], "aπ", [1, 0, 1]),
+        (["Two", "words"], "Two words", [3, 6]),
+        ([], "", []),
+        (["other"], "text", None),
+        ([""], "a text of unknown tokens", None),
+    ],
+)
+def test_token_lengths_cut_a_text_into_its_tokens(pieces, text, lengths):
+    assert token_lengths(pieces, text) == lengths
+    assert lengths is None or sum(lengths) == len(text)

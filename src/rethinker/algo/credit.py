@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32
 
 from rethinker.algo.truncation import is_truncated
 from rethinker.interfaces import AdvantageEstimator
-from rethinker.types import Experience, Group, Rethought, Rollout
+from rethinker.types import About, Experience, Group, Rethought, Rollout
 
 Normalisation = Literal["sequence_mean", "token_mean", "constant"]
 """Every response weighs the same (paper), or every token does; under `constant` too, which is `constant_total`'s."""
@@ -44,6 +44,8 @@ def credit(
     penalties = penalty(group) if penalty else None
     rewards = group.rewards if penalties is None else group.rewards + penalties
     masked = [mask_truncated and is_truncated(rollout) for rollout in group.rollouts]
+    problem = group.problem
+    about = About(question=problem.question, answer=problem.answer, category=problem.category, source=problem.source)
     return [
         Experience(
             rollout=rollout,
@@ -51,6 +53,7 @@ def credit(
             rl=_spread(~(rollout.forced | masked[index]), normalisation),
             imitation=_spread(_imitated(rollout, imitation), normalisation),
             penalty=None if penalties is None else float(penalties[index]),
+            about=about,
         )
         for index, (rollout, advantage) in enumerate(zip(group.rollouts, advantages(rewards), strict=True))
     ]

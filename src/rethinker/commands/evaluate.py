@@ -170,6 +170,18 @@ def _show_gaps(console: Console, name: str, each: Evaluated) -> None:
         console.print(f"[yellow]{name}[/yellow]  {escape(id_)} counts as wrong: {escape(why)}", highlight=False)
     if len(unasked) > SHOWN:
         console.print(f"[yellow]{name}[/yellow]  {len(unasked) - SHOWN:,} more count as wrong so", highlight=False)
+    if videos := each.result["videos"]:
+        said = f"{videos:,} questions show a video; only pictures are shown to a model here, so they count as wrong"
+        console.print(f"[yellow]{name}[/yellow]  {said}", highlight=False)
+    without = each.result["examples"].get("unjudged", [])
+    for row in without[:SHOWN]:
+        console.print(f"[yellow]{name}[/yellow]  unjudged: {escape(row)}", highlight=False)
+    if without:
+        count = each.result["counts"]["unjudged"]
+        console.print(
+            f"[yellow]{name}[/yellow]  {count:,} answers are unjudged and in no accuracy; the same command asks again",
+            highlight=False,
+        )
     for why, kinds in each.result["not_scored"].items():
         rows = f"{sum(kinds.values()):,} rows not scored"
         console.print(f"[yellow]{name}[/yellow]  {rows}: {escape(why)}", highlight=False)

@@ -89,10 +89,13 @@ def _add_scoring(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--judge",
         metavar="URL",
-        help="OpenAI-compatible endpoint of the language model that a protocol asks (mathvista, mathverse); its key is "
-        "taken from RETHINKER_JUDGE_KEY",
+        help="OpenAI-compatible endpoint of the language model that a protocol asks (mathvista, mathverse, "
+        "megabench); its key is taken from RETHINKER_JUDGE_KEY",
     )
     group.add_argument("--judge-model", metavar="NAME", help="the judge's model")
+    group.add_argument(
+        "--run-code", action="store_true", help="megabench: run the programs of its programming tasks, in a sandbox"
+    )
     group.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
 
 
@@ -106,7 +109,7 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     return evaluate_model(
         Wanted(
             model=parsed.model,
-            benchmarks=_settings(names, parsed.setting),
+            benchmarks=_settings(names, parsed.setting, run_code=parsed.run_code),
             data=parsed.data,
             protocol=parsed.protocol,
             style=parsed.style,
@@ -132,11 +135,11 @@ def _leaf(parsed: argparse.Namespace) -> str:
     return str(parsed.model).rstrip("/").rpartition("/")[2]
 
 
-def _settings(names: list[str], given: list[str]) -> dict[str, str]:
+def _settings(names: list[str], given: list[str], *, run_code: bool) -> dict[str, str]:
     """Benchmark → its setting, empty where none is named.
 
     Raises:
-        ConfigError: a setting is of no benchmark that is asked for.
+        ConfigError: a setting is of no benchmark that is asked for, or no programs would be run.
     """
     if not names:
         raise ConfigError("--benchmarks names none; give one or more, such as mathvista,mathvision")
@@ -148,6 +151,10 @@ def _settings(names: list[str], given: list[str]) -> dict[str, str]:
         if name not in settings or not setting:
             raise ConfigError(f"--setting {each}: write BENCHMARK=SETTING with a benchmark of {', '.join(names)}")
         settings[name] = setting
+    if run_code and "megabench" not in settings:
+        raise ConfigError(f"--run-code: of {', '.join(names)} none runs programs; leave it out, or add megabench")
+    if run_code:
+        settings["megabench"] = ",".join(filter(None, (settings["megabench"], "run-code")))
     return settings
 
 

@@ -15,15 +15,15 @@ from rich.text import Text
 from rethinker.commands.data_files import check_writable, empty_table, threads, write_json, written
 from rethinker.commands.row_progress import RowProgress
 from rethinker.data.tables import json_bytes
-from rethinker.errors import DatasetError, JudgeError
+from rethinker.errors import DatasetError
 from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.judged import judged_rows, scoring_of
-from rethinker.evaluation.predictions import Fault, Faulty, Predictions, read_predictions
+from rethinker.evaluation.predictions import Predictions, read_predictions
 from rethinker.evaluation.score_report import report, verdict_line
-from rethinker.evaluation.scoring import Cell, RowScorer, Score, not_scored, score_rows, summed_up
-from rethinker.evaluation.verdicts import RowOutcome, Scored
+from rethinker.evaluation.scoring import Cell, RowScorer, Score, not_scored, score_rows, summed_up, unjudged
+from rethinker.evaluation.verdicts import WITHOUT_VERDICT, RowOutcome, Scored
 
 INCOMPLETE = 3
 """Exit status when a prediction is missing, unknown, duplicate or malformed."""
@@ -57,14 +57,14 @@ def score(
     with RowProgress("scoring", len(read.responses)) as progress:
         rows = _scored(rule, questions, read, judge, workers=threads(workers), advance=progress.advance)
     found = summed_up(benchmark, rows)
-    left_out = not_scored(rows)
     show(rule, found, read, questions=len(questions), judge=judge)
-    show_left_out(left_out)
+    show_left_out(not_scored(rows))
+    show_unjudged(without := unjudged(rows))
     if json_to is not None:
-        write_json(json_to, report(rule, found, read, questions=len(questions), left_out=left_out, judge=judge))
+        write_json(json_to, report(rule, found, read, rows=rows, questions=len(questions), judge=judge))
     if verdicts_to is not None:
         write_verdicts(verdicts_to, rows)
-    return 0 if rows and (read.whole or allow_partial) else INCOMPLETE
+    return 0 if found.overall and (allow_partial or (read.whole and not without)) else INCOMPLETE
 
 
 def _scored(
@@ -76,7 +76,7 @@ def _scored(
     workers: int,
     advance: Callable[[], object] = lambda: None,
 ) -> list[tuple[Question, Scored]]:
-    """Score what has a response, by the judge where there is one; rows that it leaves unscored are added to the faults.
+    """Score what has a response, by the judge where there is one.
 
     Raises:
         DatasetError: the authors withhold the answers.
@@ -87,11 +87,7 @@ def _scored(
     if judge is None:
         with RowScorer(rule, workers=workers) as scorer:
             return score_rows(scorer, questions, read.responses, advance=advance)
-    rows, failed = judged_rows(
-        rule.benchmark(), questions, read.responses, judge, extracted=rule.extracted, advance=advance
-    )
-    read.faults[Fault.UNJUDGED] += [Faulty(line=None, what=f"id {each.id!r}: {error}") for each, error in failed]
-    return rows
+    return judged_rows(rule.benchmark(), questions, read.responses, judge, extracted=rule.extracted, advance=advance)
 
 
 def explain(rule: Rule, predictions: Path, problems: Path, id: str, judge: Judge | None = None) -> int:  # noqa: A002
@@ -108,10 +104,7 @@ def explain(rule: Rule, predictions: Path, problems: Path, id: str, judge: Judge
     responses = read.responses
     if not responses:
         raise DatasetError(f"{predictions} has no prediction for {id!r}")
-    rows = _scored(rule, questions, read, judge, workers=1)
-    if not rows:
-        raise JudgeError(read.faults[Fault.UNJUDGED][0].what)
-    [(question, scored)] = rows
+    [(question, scored)] = _scored(rule, questions, read, judge, workers=1)
     verdict = scored.verdict
     table = empty_table("", "")
     table.show_header = False
@@ -169,15 +162,25 @@ def show_left_out(reasons: Mapping[str, Mapping[str, int]]) -> None:
         console.print(f"[yellow]{counts}[/yellow]  {escape(why)}: {escape(', '.join(tasks))}", highlight=False)
 
 
+def show_unjudged(rows: Sequence[str]) -> None:
+    """Print the first rows that the judge left without a verdict, and how many there are."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for row in rows[:SHOWN_FAULTS]:
+        console.print(f"[yellow]unjudged[/yellow]  {escape(row)}", highlight=False)
+    if len(rows) > SHOWN_FAULTS:
+        console.print(f"[yellow]unjudged[/yellow]  {len(rows) - SHOWN_FAULTS:,} more", highlight=False)
+
+
 def write_verdicts(path: Path, rows: Sequence[tuple[Question, Scored]]) -> None:
-    """Write one line per scored row, in the questions' order.
+    """Write one line per row that has a verdict, in the questions' order.
 
     Raises:
         DatasetError: it cannot be written.
     """
     with written(path) as file:
         for question, scored in rows:
-            file.write(json_bytes(verdict_line(question, scored)) + b"\n")
+            if scored.outcome not in WITHOUT_VERDICT:
+                file.write(json_bytes(verdict_line(question, scored)) + b"\n")
 
 
 def _add(table: Table, name: str, cell: Cell, *, style: str = "") -> None:

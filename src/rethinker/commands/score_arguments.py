@@ -46,8 +46,8 @@ def add_score_command(commands: argparse._SubParsersAction[argparse.ArgumentPars
     score.add_argument(
         "--judge",
         metavar="URL",
-        help="OpenAI-compatible endpoint of the language model that a protocol asks (mathvista, mathverse); its key is "
-        "taken from RETHINKER_JUDGE_KEY",
+        help="OpenAI-compatible endpoint of the language model that a protocol asks (mathvista, mathverse, "
+        "megabench); its key is taken from RETHINKER_JUDGE_KEY",
     )
     score.add_argument("--judge-model", metavar="NAME", help="the judge's model")
     score.add_argument(

@@ -10,6 +10,7 @@ from rethinker.data.marks import MARK, place_images
 from rethinker.errors import ConfigError, DataError, MarksError
 from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
+from rethinker.evaluation.benchmarks.megabench import RUN_CODE
 from rethinker.evaluation.image_refs import ImageRef
 from rethinker.types import IMAGE_MARK, Problem
 
@@ -33,8 +34,9 @@ class Exam:
 
     @property
     def name(self) -> str:
-        """The benchmark, and its setting where one was chosen."""
-        return f"{self.rule.name}-{self.rule.setting}" if self.rule.setting else self.rule.name
+        """The benchmark, and its setting where one was chosen; answers do not depend on whether programs are run."""
+        setting = ",".join(word for word in self.rule.setting.split(",") if word != RUN_CODE)
+        return f"{self.rule.name}-{setting}" if setting else self.rule.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

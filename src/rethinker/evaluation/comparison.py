@@ -130,11 +130,20 @@ def question_scores(result: Result, questions: Sequence[str]) -> Scores:
 
 
 def question_weights(result: Result, questions: Sequence[str]) -> Scores:
-    """What each question counts in the benchmark's own mean: the same, or the same for every task."""
+    """What each question counts in the benchmark's own mean: the same, or the same for every task.
+
+    Raises:
+        DatasetError: a row does not name its task.
+    """
     breakdown = MACRO.get(result.benchmark.split(" ")[0])
     if breakdown is None:
         return np.ones(len(questions))
-    tasks = [tuple(result.rows[id][0].labels[breakdown]) for id in questions]  # noqa: A001
+    tasks = [tuple(result.rows[id][0].labels.get(breakdown, ())) for id in questions]  # noqa: A001
+    if unnamed := [id for id, task in zip(questions, tasks) if not task]:  # noqa: A001
+        raise DatasetError(
+            f"{result.path}: {len(unnamed):,} rows, such as {unnamed[0]!r}, do not name their {breakdown}, and "
+            f"{result.benchmark} is the mean over {breakdown}s; evaluate again with this version"
+        )
     sizes = Counter(tasks)
     return np.array([1 / sizes[task] for task in tasks])
 

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rethinker.data.tables import json_bytes
-from rethinker.errors import DatasetError, JudgeError
+from rethinker.errors import DatasetError
 from rethinker.evaluation.answering import Answerer, Unasked
 from rethinker.evaluation.answers import Answer, AnswerFile, Key, refuse_other_prompts
 from rethinker.evaluation.asking import Asked, Exam, asked
-from rethinker.evaluation.benchmark import Question, RowVerdict
+from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.judge import Judge
-from rethinker.evaluation.judged import JudgedBenchmark
+from rethinker.evaluation.judged import JudgedBenchmark, judged_score
 from rethinker.evaluation.scoring import RowScorer
 from rethinker.evaluation.summing_up import Row, answered_row, result, unasked_row
-from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of
+from rethinker.evaluation.verdicts import Scored
 from rethinker.rewards.extract import final_answer
 from rethinker.rollout.second_looks import Marker
 from rethinker.runs.files import write_atomically
@@ -205,25 +205,18 @@ class _JudgeScorer:
     """Asks a judge, several rows at a time."""
 
     def __init__(self, benchmark: JudgedBenchmark, judge: Judge) -> None:
+        benchmark.prepare()
         self._benchmark = benchmark
         self._judge = judge
         self._threads = ThreadPoolExecutor(JUDGE_THREADS, thread_name_prefix="judge")
 
     def submit(self, question: Question, response: str) -> Future[Scored]:
-        """Queue one response; one that the judge leaves without a verdict is not scored, and says why."""
-        return self._threads.submit(self._score, question, response)
+        """Queue one response; one that the judge leaves without a verdict says why."""
+        return self._threads.submit(judged_score, self._benchmark, question, response, self._judge, extracted=False)
 
     def close(self) -> None:
         """Wait for the questions under way alone."""
         self._threads.shutdown(cancel_futures=True)
-
-    def _score(self, question: Question, response: str) -> Scored:
-        try:
-            verdict = self._benchmark.judged(question, response, self._judge, extracted=False)
-        except JudgeError as error:
-            left_out = RowVerdict(extracted=None, score=None, why=f"the judge gave no verdict: {error}")
-            return Scored(verdict=left_out, outcome=RowOutcome.NOT_SCORED)
-        return Scored(verdict=verdict, outcome=outcome_of(verdict))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ GIVE_UP = 3
 """Questions in a row that end without any answer, after which the judge is taken to be down and asked no more."""
 
 SHOWN = 80
+
+Content = str | Sequence[Mapping[str, Any]]
+"""Of a chat message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,11 @@ class Judge:
         """Where it is asked."""
         return self._endpoint.url
 
-    def ask(self, prompt: str, read: Callable[[str], str | None], *, max_tokens: int) -> str:
+    def ask(self, prompt: Content, read: Callable[[str], str | None], *, max_tokens: int) -> str:
         """Put one prompt, greedily, until the answer is of use.
 
         Args:
+            prompt: A text, or its parts with pictures between them.
             read: An answer's text → what it says; None or empty where it is not of the form asked for.
 
         Raises:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rethinker.errors import ConfigError, JudgeError
-from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
+from rethinker.evaluation.benchmark import Benchmark, NotScoredError, Question, RowVerdict
 from rethinker.evaluation.judge import Judge
-from rethinker.evaluation.verdicts import Scored, outcome_of
+from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of, without_verdict
 
 
 class JudgedBenchmark(Benchmark):
@@ -27,7 +27,12 @@ class JudgedBenchmark(Benchmark):
 
         Raises:
             JudgeError: the judge gave no usable answer; the row has no verdict.
+            NotScoredError: no judge can score it here.
         """
+
+    def scoring_by(self, model: str) -> str:
+        """What a table calls the scoring by a judge's model."""
+        return f"judge {model}"
 
 
 def scoring_of(benchmark: Benchmark, judge: Judge | None, *, extracted: bool) -> str:
@@ -36,7 +41,20 @@ def scoring_of(benchmark: Benchmark, judge: Judge | None, *, extracted: bool) ->
         return benchmark.scoring_name
     if not benchmark.asks_judge(extracted=extracted):
         return "rules"
-    return f"judge {judge.model}" if judge else benchmark.scoring_name
+    return benchmark.scoring_by(judge.model) if judge else benchmark.scoring_name
+
+
+def judged_score(
+    benchmark: JudgedBenchmark, question: Question, response: str, judge: Judge, *, extracted: bool
+) -> Scored:
+    """One response scored as officially, or why it has no verdict."""
+    try:
+        verdict = benchmark.judged(question, response, judge, extracted=extracted)
+    except NotScoredError as error:
+        return without_verdict(RowOutcome.NOT_SCORED, str(error))
+    except JudgeError as error:
+        return without_verdict(RowOutcome.UNJUDGED, str(error))
+    return Scored(verdict=verdict, outcome=outcome_of(verdict))
 
 
 def judged_rows(
@@ -47,24 +65,19 @@ def judged_rows(
     *,
     extracted: bool,
     advance: Callable[[], object] = lambda: None,
-) -> tuple[list[tuple[Question, Scored]], list[tuple[Question, JudgeError]]]:
-    """Score all questions that have a response, in the questions' order; apart, those that the judge left unscored.
+) -> list[tuple[Question, Scored]]:
+    """Score all questions that have a response, in the questions' order.
 
     Raises:
         ConfigError: the benchmark is scored by rules alone.
+        RethinkerError: the scorer environment of its rules is missing.
     """
     if not isinstance(benchmark, JudgedBenchmark):
         raise ConfigError(f"{benchmark.name} is scored by rules alone in this protocol; leave out --judge")
-    asked = [question for question in questions if question.id in responses]
-    scored: list[tuple[Question, Scored]] = []
-    failed: list[tuple[Question, JudgeError]] = []
-    rows = [(question, responses[question.id]) for question in asked]
-    for question, found in zip(asked, judge_all(benchmark, rows, judge, extracted=extracted, advance=advance)):
-        if isinstance(found, JudgeError):
-            failed.append((question, found))
-        else:
-            scored.append((question, Scored(verdict=found, outcome=outcome_of(found))))
-    return scored, failed
+    benchmark.prepare()
+    rows = [(question, responses[question.id]) for question in questions if question.id in responses]
+    scored = judge_all(benchmark, rows, judge, extracted=extracted, advance=advance)
+    return [(question, found) for (question, _), found in zip(rows, scored, strict=True)]
 
 
 def judge_all(
@@ -75,24 +88,21 @@ def judge_all(
     extracted: bool,
     threads: int = 8,
     advance: Callable[[], object] = lambda: None,
-) -> Generator[RowVerdict | JudgeError, None, None]:
-    """Every row's verdict in order, or why the judge gave none; several rows are asked at a time.
+) -> Generator[Scored, None, None]:
+    """Every row scored, in order; several are asked at a time.
 
     Args:
         rows: Questions and responses.
         advance: Called after each row.
     """
 
-    def scored(row: tuple[Question, str]) -> RowVerdict | JudgeError:
-        try:
-            return benchmark.judged(*row, judge, extracted=extracted)
-        except JudgeError as error:
-            return error
+    def scored(row: tuple[Question, str]) -> Scored:
+        return judged_score(benchmark, *row, judge, extracted=extracted)
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="judge")
     try:
-        for verdict in pool.map(scored, rows):
+        for each in pool.map(scored, rows):
             advance()
-            yield verdict
+            yield each
     finally:
         pool.shutdown(cancel_futures=True)  # whoever stops waits for the questions under way alone

@@ -17,13 +17,12 @@ SHOWN = 80
 
 
 class Fault(StrEnum):
-    """Why a prediction, or a question, is not scored."""
+    """What is wrong with a file of predictions."""
 
     MISSING = "missing"
     UNKNOWN = "unknown"
     DUPLICATE = "duplicate"
     MALFORMED = "malformed"
-    UNJUDGED = "unjudged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

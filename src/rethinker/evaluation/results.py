@@ -15,10 +15,13 @@ from typing import Any
 
 from rethinker.errors import DatasetError
 from rethinker.evaluation.settings import SCHEMA
-from rethinker.evaluation.verdicts import RowOutcome
+from rethinker.evaluation.verdicts import WITHOUT_VERDICT
 
 VERDICTS = "verdicts"
 """The benchmark of a file of verdicts: the file does not say."""
+
+PLAIN = {"accuracy": "is the mean over rows"}
+"""So of such a file: whose authors weigh rows otherwise is known of a folder of `rethinker eval` alone."""
 
 MACRO = {"megabench": "task"}
 """Benchmarks whose accuracy is the mean of the means of a breakdown's cells, and that breakdown."""
@@ -134,7 +137,7 @@ def _benchmark(folder: Path, *, name: str) -> Result:
 
 def _verdicts(path: Path) -> Result:
     name = path.name.removesuffix(".gz").removesuffix(".jsonl")
-    return Result(name=name, path=path, benchmark=VERDICTS, conditions={}, settings={}, rows=_rows(path))
+    return Result(name=name, path=path, benchmark=VERDICTS, conditions=PLAIN, settings={}, rows=_rows(path))
 
 
 def _rows(path: Path) -> dict[str, tuple[ResultRow, ...]]:
@@ -154,7 +157,7 @@ def _rows(path: Path) -> dict[str, tuple[ResultRow, ...]]:
             ) from error
         if sample in samples.setdefault(name, {}):
             raise DatasetError(f"{path} line {number}: id {name!r}, sample {sample} stands in an earlier line too")
-        if found.get("outcome") != RowOutcome.NOT_SCORED:
+        if found.get("outcome") not in WITHOUT_VERDICT:
             samples[name][sample] = row
     rows = {name: tuple(of[sample] for sample in sorted(of)) for name, of in samples.items() if of}
     if not rows:

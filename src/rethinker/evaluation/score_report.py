@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,8 +10,8 @@ from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.judged import scoring_of
-from rethinker.evaluation.predictions import Fault, Predictions
-from rethinker.evaluation.scoring import Cell, Score
+from rethinker.evaluation.predictions import Predictions
+from rethinker.evaluation.scoring import Cell, Score, not_scored, unjudged
 from rethinker.evaluation.verdicts import RowOutcome, Scored
 
 EXAMPLES = 10
@@ -23,12 +23,12 @@ def report(
     score: Score,
     predictions: Predictions,
     *,
+    rows: Sequence[tuple[Question, Scored]],
     questions: int,
-    left_out: Mapping[str, Mapping[str, int]],
     judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Accuracy, counts, every breakdown cell, outcomes, and examples of what was not scored."""
-    overall = score.overall
+    overall, without = score.overall, unjudged(rows)
     return {
         "benchmark": rule.name,
         "setting": rule.setting,
@@ -43,17 +43,19 @@ def report(
             "questions": questions,
             "predicted": overall.predicted if overall else 0,
             "correct": overall.correct if overall else 0,
-            **{
-                fault.value: len(rows)
-                for fault, rows in predictions.faults.items()
-                if judge or fault is not Fault.UNJUDGED
-            },
+            **{fault.value: len(faulty) for fault, faulty in predictions.faults.items()},
+            **({"unjudged": len(without)} if judge else {}),
         },
         "outcomes": {outcome.value: score.outcomes[outcome] for outcome in RowOutcome},
-        "not_scored": left_out,
+        "not_scored": not_scored(rows),
         "breakdowns": _breakdowns(score.breakdowns),
         "examples": {
-            fault.value: [asdict(row) for row in rows[:EXAMPLES]] for fault, rows in predictions.faults.items() if rows
+            **{
+                fault.value: [asdict(each) for each in faulty[:EXAMPLES]]
+                for fault, faulty in predictions.faults.items()
+                if faulty
+            },
+            **({"unjudged": without[:EXAMPLES]} if without else {}),
         },
     }
 

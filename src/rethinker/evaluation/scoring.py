@@ -15,7 +15,7 @@ from rethinker.errors import RethinkerError
 from rethinker.evaluation.benchmark import Benchmark, Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.scorers import checked_folder
-from rethinker.evaluation.verdicts import RowOutcome, Scored
+from rethinker.evaluation.verdicts import WITHOUT_VERDICT, RowOutcome, Scored
 from rethinker.evaluation.worker import Row, decoded, failed, pack_rows
 from rethinker.rewards.process import Work, WorkerLostError
 from rethinker.rewards.worker_pool import WorkerPool
@@ -127,7 +127,7 @@ class Score:
 def summed_up(benchmark: Benchmark, rows: Sequence[tuple[Question, Scored]]) -> Score:
     """Count scored rows into every cell; one that could not be scored is in none."""
     outcomes = Counter(scored.outcome for _, scored in rows)
-    rows = [(question, scored) for question, scored in rows if scored.outcome is not RowOutcome.NOT_SCORED]
+    rows = [(question, scored) for question, scored in rows if scored.outcome not in WITHOUT_VERDICT]
     cells: dict[str, dict[str, list[tuple[Question, Scored]]]] = {}
     for question, scored in rows:
         for breakdown, names in question.labels.items():
@@ -165,13 +165,18 @@ def score_rows(
 
 
 def not_scored(rows: Sequence[tuple[Question, Scored]]) -> dict[str, dict[str, int]]:
-    """Why rows could not be scored → their tasks, or their kinds where there are none → how many rows."""
+    """Why nothing here can score rows → their tasks, or their kinds where there are none → how many rows."""
     reasons: dict[str, Counter[str]] = {}
     for question, scored in rows:
         if scored.outcome is RowOutcome.NOT_SCORED:
             names = question.labels.get("task", (question.kind,))
             reasons.setdefault(scored.verdict.why, Counter()).update(names)
     return {why: dict(names) for why, names in reasons.items()}
+
+
+def unjudged(rows: Sequence[tuple[Question, Scored]]) -> list[str]:
+    """The rows that a judge left without a verdict, with the reason."""
+    return [f"id {each.id!r}: {of.verdict.why}" for each, of in rows if of.outcome is RowOutcome.UNJUDGED]
 
 
 def _cell(benchmark: Benchmark, rows: Sequence[tuple[Question, Scored]]) -> Cell:

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rethinker.evaluation.answers import Answer, Key
-from rethinker.evaluation.asking import Exam
+from rethinker.evaluation.asking import VIDEO_MARK, Exam
 from rethinker.evaluation.benchmark import Benchmark, Question, RowVerdict
 from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.judged import JudgedBenchmark
 from rethinker.evaluation.majority import majority
 from rethinker.evaluation.pass_at_k import pass_at_k
-from rethinker.evaluation.predictions import Fault, Faulty, Predictions
+from rethinker.evaluation.predictions import Predictions
 from rethinker.evaluation.score_report import report
-from rethinker.evaluation.scoring import not_scored, summed_up
-from rethinker.evaluation.verdicts import RowOutcome, Scored
+from rethinker.evaluation.scoring import summed_up
+from rethinker.evaluation.verdicts import WITHOUT_VERDICT, RowOutcome, Scored
 
-SCORED_APART = (RowOutcome.NO_ANSWER, RowOutcome.RANDOM, RowOutcome.NOT_SCORED, RowOutcome.TIMEOUT, RowOutcome.ERROR)
+SCORED_APART = (RowOutcome.NO_ANSWER, RowOutcome.RANDOM, RowOutcome.TIMEOUT, RowOutcome.ERROR, *WITHOUT_VERDICT)
 """Outcomes of a first look that say nothing of whether its answer was right."""
 
 ORACLE = "forced rethinking with an oracle: the first answer stays where it is right; an upper bound"
@@ -106,24 +106,18 @@ def result(
     """All that `result.json` says but the model, the settings and the seconds."""
     benchmark = exam.rule.benchmark()
     pairs = [(row.question, row.scored) for row in rows]
-    unjudged = [
-        row
-        for row in rows
-        if judge and isinstance(benchmark, JudgedBenchmark) and row.scored.outcome is RowOutcome.NOT_SCORED
-    ]
-    found = Predictions(responses={})
-    found.faults[Fault.UNJUDGED] += [
-        Faulty(line=None, what=f"{r.question.id}: {r.scored.verdict.why}") for r in unjudged
-    ]
     judging = judge if isinstance(benchmark, JudgedBenchmark) else None
     score = summed_up(benchmark, pairs)
-    written = report(exam.rule, score, found, questions=len(exam.questions), left_out=not_scored(pairs), judge=judging)
+    written = report(
+        exam.rule, score, Predictions(responses={}), rows=pairs, questions=len(exam.questions), judge=judging
+    )
     if samples > 1:
         written["interval"] = None  # rows of one question are not independent; `rethinker compare` draws questions
     return written | {
         "style": exam.style,
         "samples": samples,
         "unasked": unasked(rows),
+        "videos": sum(row.scored.outcome is RowOutcome.UNASKED and VIDEO_MARK in row.prompt for row in rows) // samples,
         **_of_several(benchmark, rows, samples),
         "rethinking": rethinking(rows),
         "tokens": {
@@ -166,7 +160,7 @@ def _of_several(benchmark: Benchmark, rows: Sequence[Row], samples: int) -> dict
     """pass@k for every k, and the majority vote where there is one to take."""
     of: dict[str, list[Row]] = {}
     for row in rows:
-        if row.scored.outcome is not RowOutcome.NOT_SCORED:
+        if row.scored.outcome not in WITHOUT_VERDICT:
             of.setdefault(row.question.id, []).append(row)
     whole = [group for group in of.values() if len(group) == samples]
 

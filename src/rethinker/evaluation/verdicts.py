@@ -20,6 +20,12 @@ class RowOutcome(StrEnum):
     ERROR = "error"
     UNASKED = "unasked"
     NOT_SCORED = "not_scored"
+    UNJUDGED = "unjudged"
+
+
+WITHOUT_VERDICT = (RowOutcome.NOT_SCORED, RowOutcome.UNJUDGED)
+"""Nothing here can score it (no judge, no corpora, programs not run); a judge was asked, and gave no verdict. In no
+accuracy, and in no file of verdicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,11 @@ class Scored:
     def score(self) -> float:
         """What it adds to an accuracy: nothing where the official code draws at random."""
         return self.verdict.score or 0.0
+
+
+def without_verdict(outcome: RowOutcome, why: str) -> Scored:
+    """What stands for a row of one of the outcomes in `WITHOUT_VERDICT`."""
+    return Scored(verdict=RowVerdict(extracted=None, score=None, why=why), outcome=outcome)
 
 
 def outcome_of(verdict: RowVerdict) -> RowOutcome:

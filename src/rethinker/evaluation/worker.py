@@ -16,7 +16,7 @@ from dataclasses import replace
 from rethinker.errors import RethinkerError
 from rethinker.evaluation.benchmark import NotScoredError, Question, RowVerdict
 from rethinker.evaluation.benchmarks.catalogue import Rule
-from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of
+from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of, without_verdict
 from rethinker.rewards.serving import claim_pipes, cpu_seconds, die_with, limit_memory, send
 from rethinker.rewards.wire import OUT_OF_MEMORY, GarbledError, Message, pack, read_frame
 
@@ -45,8 +45,7 @@ def main() -> None:
                     verdict = benchmark.verdict(question, response, extracted=rule.extracted)
                 scored = Scored(verdict=verdict, outcome=outcome_of(verdict))
             except NotScoredError as error:
-                left_out = RowVerdict(extracted=None, score=None, why=str(error))
-                scored = Scored(verdict=left_out, outcome=RowOutcome.NOT_SCORED)
+                scored = without_verdict(RowOutcome.NOT_SCORED, str(error))
             except MemoryError:
                 os._exit(OUT_OF_MEMORY)  # what the rule still holds would starve every later response
             except Exception as error:  # noqa: BLE001 (a response that breaks a rule is an outcome, not a crash)

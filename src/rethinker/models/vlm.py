@@ -320,6 +320,10 @@ class VLM:
         )
         return text
 
+    def token_text(self, token_id: int) -> str:
+        """Text of one token; empty for a special one, with U+FFFD where it holds a part of a character."""
+        return self.decode([token_id])
+
     def tokenize(self, text: str) -> np.ndarray:
         """Ids of plain text (a trigger), without special tokens."""
         return np.array(self.tokenizer.encode(text, add_special_tokens=False), dtype=np.int64)

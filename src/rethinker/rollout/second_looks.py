@@ -106,6 +106,8 @@ def second_look_metrics(own: SecondLooks, made: SecondLooks, *, kept: int) -> Me
         "rethink/forced": Mean(sum=made.rethought, count=made.responses),
         "rethink/forced_wrong_to_right": Mean(sum=made.wrong_to_right, count=made.rethought),
         "rethink/forced_right_to_wrong": Mean(sum=made.right_to_wrong, count=made.rethought),
+        "rethink/forced_stayed_right": Mean(sum=made.stayed_right, count=made.rethought),
+        "rethink/forced_stayed_wrong": Mean(sum=made.stayed_wrong, count=made.rethought),
         "rethink/kept": Mean(sum=kept, count=made.rethought),
     }
 

@@ -44,6 +44,7 @@ _DATACLASSES: dict[str, type] = {
         types.Rollout,
         types.Rethought,
         types.Group,
+        types.About,
         types.Experience,
         types.Mean,
     )

@@ -103,6 +103,10 @@ class Progress(Counter):
         """Say what the run is at ("training", "evaluating")."""
         self._bar.update(self._task, description=name)
 
+    def warn(self, text: str) -> None:
+        """Say what went wrong that the run does not depend on."""
+        self._console.print(text, style="yellow", highlight=False, soft_wrap=True, markup=False)
+
     def update(self, step: int, *, reward: float | None, mixed: float | None, tokens: int) -> None:
         """Show that `step` is done.
 

@@ -24,6 +24,9 @@ from jaxtyping import Float32
 from rethinker.runs.files import atomic_file, bytes_below, unwritable, write_atomically
 from rethinker.types import Experience, Image, Rethought, Rollout
 
+_SHARED_CHARACTERS = 8
+"""Most characters between two whole tokens."""
+
 
 def read_rollouts(path: Path) -> Iterator[dict[str, Any]]:
     """The responses recorded in one `NNNNNN.jsonl.gz`, one by one."""
@@ -39,13 +42,22 @@ class RolloutRecord:
         folder: `rollouts/` of the run; made at the first write.
         keep_bytes: Most bytes of files under it; a step that alone exceeds it is removed too. 0 records nothing.
         first_answer: The answer a response gave before it first looked twice, None if it gave none.
+        token_text: The text of one token, special tokens being nothing.
     """
 
-    def __init__(self, folder: Path, *, keep_bytes: int, first_answer: Callable[[Rollout], str | None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep_bytes: int,
+        first_answer: Callable[[Rollout], str | None],
+        token_text: Callable[[int], str],
+    ) -> None:
         self._folder = folder
         self._images = folder / "images"
         self._keep_bytes = keep_bytes
         self._first_answer = first_answer
+        self._token_text = token_text
         self._file_names: dict[str, str] = {}  # Image.id -> hash of its PNG file
         self._shown: dict[Path, frozenset[str]] = {}  # a step's file -> hashes of its images
         self.dropped = 0
@@ -84,18 +96,25 @@ class RolloutRecord:
     def _row(self, experience: Experience, image_ids: list[str]) -> dict[str, object]:
         rollout = experience.rollout
         rethought = rollout if isinstance(rollout, Rethought) else None
+        about = experience.about
         return {
             "problem_id": rollout.prompt.problem_id,
+            "question": about.question if about else None,
+            "answer": about.answer if about else None,
+            "category": about.category if about else None,
+            "source": about.source if about else None,
             "sample": rollout.sample,
             "prompt": rollout.prompt.text,
             "response": rollout.text,
             "token_ids": rollout.token_ids.tolist(),
+            "token_lengths": token_lengths([self._token_text(int(each)) for each in rollout.token_ids], rollout.text),
             "logprobs": _shortest(rollout.logprobs),
             "reward": float(rollout.verdict.reward),
             "outcome": rollout.verdict.outcome.value,
             "extracted": rollout.verdict.extracted,
             "detail": rollout.verdict.detail,
             "first_answer": self._first_answer(rollout),
+            "first_outcome": rethought.first.verdict.outcome.value if rethought else None,
             "length_penalty": experience.penalty,
             "advantage": float(experience.advantage),
             "forced_span": list(rethought.trigger_span) if rethought else None,
@@ -137,6 +156,28 @@ class RolloutRecord:
         for path in self._images.glob("*.png"):
             if path.stem not in shown:
                 path.unlink()
+
+
+def token_lengths(pieces: Sequence[str], text: str) -> list[int] | None:
+    """How many characters of a text each token wrote; None where the pieces are not what the text is made of.
+
+    A character that several tokens share, each a piece with U+FFFD, is the next whole token's or the last one's; so is
+    a space that a tokenizer puts between tokens.
+    """
+    lengths, end = [], 0
+    for piece in pieces:
+        start = end
+        if piece and "\ufffd" not in piece:
+            found = text.find(piece, start, start + len(piece) + _SHARED_CHARACTERS)
+            if found < 0:
+                return None
+            end = found + len(piece)
+        lengths.append(end - start)
+    if len(text) - end > _SHARED_CHARACTERS:
+        return None
+    if lengths:
+        lengths[-1] += len(text) - end
+    return lengths
 
 
 def _step(path: Path) -> int:

@@ -17,10 +17,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rethinker.errors import ConfigError, DatasetError
-from rethinker.evaluation.benchmark import Benchmark, NotScoredError, Question, RowVerdict
+from rethinker.evaluation.benchmark import NotScoredError, Question, RowVerdict
 from rethinker.evaluation.image_refs import ImageRef
+from rethinker.evaluation.judge import Judge
+from rethinker.evaluation.judged import JudgedBenchmark
 from rethinker.evaluation.megabench.demonstrations import demonstration
-from rethinker.evaluation.megabench.judging import Ask, judge_score
+from rethinker.evaluation.megabench.judging import judge_score
 from rethinker.evaluation.megabench.metrics import JUDGED
 from rethinker.evaluation.megabench.process import MetricsLostError, MetricsProcess
 from rethinker.evaluation.published import PublishedRow, published_rows
@@ -46,19 +48,18 @@ _DIMENSIONS = {
 """Official breakdown → where a task's description has it."""
 
 
-class MegaBench(Benchmark):
+class MegaBench(JudgedBenchmark):
     """MEGA-Bench in one of the hub's configurations.
 
     Args:
         setting: One of `CONFIGURATIONS` (none takes core and open), or `RUN_CODE`, or both with a comma: let the eight
             programming tasks run the programs that they score, in the sandbox.
-        judged: The judged tasks are scored too, through `judged`; a name for tables.
     """
 
     name = "megabench"
     styles = ("cot",)
 
-    def __init__(self, setting: str = "", *, judged: bool = False) -> None:
+    def __init__(self, setting: str = "") -> None:
         words = [word for word in setting.split(",") if word]
         subsets = [word for word in words if word in CONFIGURATIONS]
         if set(words) - {RUN_CODE, *subsets} or len(subsets) > 1:
@@ -68,8 +69,8 @@ class MegaBench(Benchmark):
             )
         self._configurations = tuple(subsets) or CONFIGURATIONS[:2]
         self._run_code = RUN_CODE in words
-        parts = ("rules and judge",) if judged else ("rules", "without the judge")
-        self.scoring_name = ", ".join((*parts, *(() if self._run_code else ("without running code",))))
+        self._without_code = "" if self._run_code else ", without running code"
+        self.scoring_name = f"rules, without the judge{self._without_code}"
 
     def read(self, path: Path) -> list[Question]:
         """The hub's parquet with its media unpacked beside it, or the authors' pages: a question per demonstration."""
@@ -103,14 +104,22 @@ class MegaBench(Benchmark):
         """
         return self._verdict(question, response, None, extracted=extracted)
 
-    def judged(self, question: Question, response: str, ask: Ask, *, extracted: bool) -> RowVerdict:
+    def asks_judge(self, *, extracted: bool) -> bool:  # noqa: ARG002 (what is judged is how good an answer is)
+        """Always, for 65 of the tasks."""
+        return True
+
+    def scoring_by(self, model: str) -> str:
+        """The rules score most tasks beside any judge."""
+        return f"rules and judge {model}{self._without_code}"
+
+    def judged(self, question: Question, response: str, judge: Judge, *, extracted: bool) -> RowVerdict:
         """As `verdict`, with a judge for the fields that need one.
 
         Raises:
-            NotScoredError: a metric cannot work here.
-            JudgeReplyError: its reply has no score; the row has no verdict.
+            NotScoredError: a metric cannot work here, or the judge would miss instructions or images.
+            JudgeError: the judge gave no score; the row has no verdict.
         """
-        return self._verdict(question, response, ask, extracted=extracted)
+        return self._verdict(question, response, judge, extracted=extracted)
 
     def mean(self, rows: Sequence[tuple[Question, float]]) -> float:
         """The mean of the tasks' means. Of core and open together it is the official overall score."""
@@ -127,7 +136,7 @@ class MegaBench(Benchmark):
     def _metrics(self) -> MetricsProcess:
         return _metrics(self._run_code)
 
-    def _verdict(self, question: Question, response: str, ask: Ask | None, *, extracted: bool) -> RowVerdict:
+    def _verdict(self, question: Question, response: str, judge: Judge | None, *, extracted: bool) -> RowVerdict:
         request = {
             "rule": question.extra["rule"],
             "answer": question.answer,
@@ -144,9 +153,9 @@ class MegaBench(Benchmark):
                 reasons = "; ".join(f"{kind}: {why}" for kind, why in reply["unusable"].items())
                 raise NotScoredError(reasons)
             if reply["asks"]:
-                if ask is None:
+                if judge is None:
                     raise NotScoredError("a judge scores it, and there is none (--judge)")
-                given = {field: judge_score(question, shown, ask) for field, shown in reply["asks"].items()}
+                given = {field: judge_score(question, shown, judge) for field, shown in reply["asks"].items()}
                 reply = self._metrics().score({**request, "given": given})
         except MetricsLostError as error:
             return RowVerdict(extracted=None, score=0.0, why=f"{error}, which counts as wrong")

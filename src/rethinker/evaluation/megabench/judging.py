@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rethinker.errors import DatasetError, RethinkerError
-from rethinker.evaluation.benchmark import Question
+from rethinker.errors import DataError
+from rethinker.evaluation.benchmark import NotScoredError, Question
 from rethinker.evaluation.image_refs import ImageRef
+from rethinker.evaluation.judge import Judge
 
-Message = Mapping[str, Any]
-Ask = Callable[[Sequence[Message]], str]
-"""Chat messages → the judge's reply."""
+Part = Mapping[str, Any]
+"""Of a chat message: a text or an image."""
 
 ASCII_QUESTION = (
     "Determine if the following two ASCII art images depict the same object. Your answer should be either "
@@ -24,45 +24,41 @@ _SCORE = re.compile(r"\*\*Score\*\*\s*:\s*(\d+)")
 _FULL = 10
 _LONGEST_SIDE = 1000
 
+JUDGE_TOKENS = 2048
+"""Officially without a bound; the score follows an explanation of a few sentences."""
 
-class JudgeReplyError(RethinkerError):
-    """The judge's reply has no score of the form asked for."""
 
-
-def judge_score(question: Question, shown: Mapping[str, Any], ask: Ask) -> float:
+def judge_score(question: Question, shown: Mapping[str, Any], judge: Judge) -> float:
     """One field's score in [0, 1].
 
     Args:
         shown: What the metrics' worker says that a judge is to see.
 
     Raises:
-        JudgeReplyError: the reply has no score; officially it would count as 0.
-        DatasetError: the task's rule lacks the judge's instructions.
+        JudgeError: there was no reply with a score; officially one without counts as 0.
+        NotScoredError: the task's rule lacks the judge's instructions, or the images that it is to see cannot be shown.
     """
     if "score" in shown:
         return float(shown["score"])
     pictures = shown.get("pictures")
-    content = _content(question, str(shown["shown"])) if pictures is None else _pictures(pictures)
-    reply = ask([{"role": "user", "content": content}])
-    score = read_score(reply) if pictures is None else read_yes(reply)
-    if score is None:
-        raise JudgeReplyError(f"the judge's reply has no score: {reply[:120]!r}")
-    return score
+    if pictures is not None:
+        return float(judge.ask(_pictures(pictures), read_yes, max_tokens=JUDGE_TOKENS))
+    return float(judge.ask(_content(question, str(shown["shown"])), read_score, max_tokens=JUDGE_TOKENS))
 
 
-def read_score(reply: str) -> float | None:
+def read_score(reply: str) -> str | None:
     """The score from 0 to 10 of a reply, as a share of 10; None where it has none."""
     found = _SCORE.search(reply)
-    return None if found is None or int(found[1][:4]) > _FULL else int(found[1][:4]) / _FULL
+    return None if found is None or int(found[1][:4]) > _FULL else str(int(found[1][:4]) / _FULL)
 
 
-def read_yes(reply: str) -> float | None:
+def read_yes(reply: str) -> str | None:
     """1 for a reply with a yes, 0 for one with a no; None where it has neither."""
     lower = reply.lower()
-    return 1.0 if "yes" in lower else 0.0 if "no" in lower else None
+    return "1" if "yes" in lower else "0" if "no" in lower else None
 
 
-def _content(question: Question, shown: str) -> list[Message]:
+def _content(question: Question, shown: str) -> list[Part]:
     """The images of the query where the task's judge sees them, and the authors' instructions, filled in."""
     rule: Any = question.extra["rule"]
     context: Any = question.extra["context"]
@@ -73,13 +69,18 @@ def _content(question: Question, shown: str) -> list[Message]:
         text = instructions["eval_criteria_prompt"].format(**filled)
         seen = instructions["judge_model_type"] == "with image"
     except (KeyError, IndexError, AttributeError, TypeError) as error:
-        raise DatasetError(
-            f"question {question.id}: the task's rule lacks what its judge is told ({type(error).__name__}: {error})"
+        raise NotScoredError(
+            f"the task's rule lacks what its judge is told ({type(error).__name__}: {error}); the hub's parquet has it"
         ) from error
     count = question.extra["query_images"]
     assert isinstance(count, int)
+    if seen and len(question.images) < count:
+        raise NotScoredError("its judge is to see the question's images, which are not beside the problems")
     images = question.images[len(question.images) - count :] if seen else ()
-    return [*map(_image, images), {"type": "text", "text": text}]
+    try:
+        return [*map(_image, images), {"type": "text", "text": text}]
+    except DataError as error:
+        raise NotScoredError(f"its judge is to see a picture that cannot be shown: {error}") from error
 
 
 def _source(source: str, question: Question, shown: str, context: Any) -> str:
@@ -91,7 +92,7 @@ def _source(source: str, question: Question, shown: str, context: Any) -> str:
     return str(named[kind][name] if kind in named else values[kind]())
 
 
-def _image(ref: ImageRef) -> Message:
+def _image(ref: ImageRef) -> Part:
     """An image at most 1000 pixels long, as a JPEG in the message itself."""
     from PIL import Image
 
@@ -104,9 +105,9 @@ def _image(ref: ImageRef) -> Message:
         return _shown_image(base64.b64encode(output.getvalue()).decode("ascii"))
 
 
-def _shown_image(encoded: str) -> Message:
+def _shown_image(encoded: str) -> Part:
     return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{encoded}"}}
 
 
-def _pictures(pictures: Sequence[str]) -> list[Message]:
+def _pictures(pictures: Sequence[str]) -> list[Part]:
     return [*map(_shown_image, pictures), {"type": "text", "text": ASCII_QUESTION}]

@@ -204,7 +204,10 @@ def _unusable(package: Any) -> dict[str, str]:
     try:
         package.MetricType.CONSTRAINED_GENERATION.class_impl.match("Two cats. One dog.", {"contain": "[cat]"})
     except LookupError:
-        reasons["constrained_generation"] = "NLTK's punkt_tab and wordnet are not in the scorer environment"
+        reasons["constrained_generation"] = (
+            "NLTK's punkt_tab and wordnet are not in the scorer environment; `python -m nltk.downloader -d "
+            "SCORERS/megabench/nltk_data punkt_tab wordnet` puts them there"
+        )
     return reasons
 
 

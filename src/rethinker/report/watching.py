@@ -1,0 +1,214 @@
+"""A run's page served live. Reads the run's folder alone and writes nothing; the standard library's server is enough.
+
+A viewer needs the token, in the address of the page and in a header of what the page asks for later. Without TLS it
+protects on loopback or behind a tunnel, so any other address must be asked for with a token of one's own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import secrets
+import socket
+import threading
+import zlib
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, quote, urlsplit
+
+from rethinker.errors import ConfigError, RunFolderError
+from rethinker.report.digest import GroupDigest
+from rethinker.report.document import document, sample_of
+from rethinker.report.page import page
+from rethinker.report.reading import RunReader
+from rethinker.report.sample import chosen
+from rethinker.report.shown import image_bytes
+
+SECONDS = 3
+"""Between two questions of a page."""
+
+_PAGE_BYTES, _NEWS_BYTES = 3_000_000, 300_000
+_CHARS_OF_TOKEN = 8
+
+
+def serve(folder: Path, *, host: str, port: int, token: str | None, ready: Callable[[str], None]) -> None:
+    """Answer until Ctrl-C.
+
+    Args:
+        token: None makes one up, on loopback only.
+        ready: Told the page's address once it answers.
+
+    Raises:
+        ConfigError: another address than loopback without a token, or one that cannot be had.
+        RunFolderError: the folder holds no run.
+    """
+    server = open_server(folder, host=host, port=port, token=token)
+    with server:
+        ready(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
+
+
+def open_server(folder: Path, *, host: str, port: int, token: str | None) -> Watch:
+    """A bound server that does not answer yet.
+
+    Raises:
+        ConfigError: as `serve`; likewise `RunFolderError`.
+    """
+    if token is None and not _is_loopback(host):
+        raise ConfigError(f"--host {host} can be reached from elsewhere; give a --token that a viewer must know")
+    if token is not None and len(token) < _CHARS_OF_TOKEN:
+        raise ConfigError(f"the token has {len(token)} characters; give {_CHARS_OF_TOKEN} or more")
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"--port {port}: must be 0 to 65535; 0 takes a free one")
+    if not folder.is_dir():
+        raise RunFolderError(f"there is no run folder {folder}; give the folder that `rethinker train` printed")
+    live = LiveRun(RunReader(folder))
+    try:
+        return Watch((host, port), live, token or secrets.token_urlsafe(16))
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error}; choose another --host or --port") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class LiveRun:
+    """What a page of a run is told first, and then what is new; for any number of pages, one at a time."""
+
+    def __init__(self, run: RunReader) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+
+    def page(self) -> str:
+        """The page as the run is now."""
+        with self._lock:
+            self._run.refresh()
+            content = document([self._run], ablation=None, rollout_bytes=_PAGE_BYTES)
+            live = {"seconds": SECONDS, "mark": self._mark(self._last()), "seen": self._seen()}
+        return page(content | {"live": live}, title=self._run.name, live=True)
+
+    def changes(self, *, after: int, mark: str, seen: int, ended: bool) -> dict[str, Any]:
+        """What a page does not have that ends at step `after` and has seen responses to step `seen`.
+
+        Args:
+            ended: Whether the page knows that the run is complete.
+
+        `mark` tells whether that step's line is still the same: a resumed run does steps again, and a page that holds
+        what was cut back must be made anew.
+        """
+        with self._lock:
+            run = self._run
+            run.refresh()
+            if self._mark(after) != mark:
+                return {"anew": True}
+            fresh = [group for group in run.groups if group.step > seen]
+            if self._last() == after and not fresh and (run.summary() is not None) == ended:
+                return {"changed": False}
+            return {
+                "changed": True,
+                "metrics": run.metrics(after),
+                "summary": run.summary(),
+                "thinking": run.thinking(),
+                "rollouts": sample_of(run, self._taken(fresh), run.groups),
+                "mark": self._mark(self._last()),
+                "seen": self._seen(),
+            }
+
+    def _taken(self, groups: list[GroupDigest]) -> list[GroupDigest]:
+        images = self._run.folder / "rollouts" / "images"
+        return chosen(groups, _NEWS_BYTES, image_bytes=lambda image: image_bytes(images, image))
+
+    def _last(self) -> int:
+        return int(self._run.rows[-1]["step"]) if self._run.rows else 0
+
+    def _seen(self) -> int:
+        return max((digest.step for digest in self._run.digests), default=0)
+
+    def _mark(self, step: int) -> str:
+        """A check sum of a step's line; of no step, and of one that is gone, the same for all."""
+        line = next((row for row in reversed(self._run.rows) if row["step"] == step), None)
+        return f"{zlib.crc32(json.dumps(line).encode()):08x}"
+
+
+class Watch(ThreadingHTTPServer):
+    """The server of one run."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], live: LiveRun, token: str) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, _Handler)
+        self.live = live
+        self.token = token
+
+    @property
+    def url(self) -> str:
+        """Where the page is, with its token."""
+        host, port = self.server_address[:2]
+        shown = f"[{host!s}]" if ":" in str(host) else str(host)
+        return f"http://{shown}:{port}/?token={quote(self.token, safe='')}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Watch
+    server_version = "rethinker"
+    sys_version = ""
+    timeout: ClassVar[float] = 30.0
+
+    def do_GET(self) -> None:
+        """The page, or what is new."""
+        url = urlsplit(self.path)
+        asked = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        if not self._allowed(asked):
+            return self._answer(
+                HTTPStatus.FORBIDDEN, "text/plain", "the token is missing or wrong; open the printed URL"
+            )
+        try:
+            if url.path == "/":
+                return self._answer(HTTPStatus.OK, "text/html", self.server.live.page())
+            if url.path == "/changes":
+                news = self.server.live.changes(
+                    after=int(asked.get("after", 0)),
+                    mark=asked.get("mark", ""),
+                    seen=int(asked.get("seen", 0)),
+                    ended=asked.get("ended") == "true",
+                )
+                return self._answer(HTTPStatus.OK, "application/json", json.dumps(news, ensure_ascii=False))
+        except RunFolderError as error:
+            return self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", str(error))
+        except ValueError as error:
+            return self._answer(HTTPStatus.BAD_REQUEST, "text/plain", f"steps are whole numbers: {error}")
+        return self._answer(HTTPStatus.NOT_FOUND, "text/plain", "there is / and /changes")
+
+    def _allowed(self, asked: dict[str, str]) -> bool:
+        given = self.headers.get("Authorization", "").removeprefix("Bearer ") or asked.get("token", "")
+        return secrets.compare_digest(given.encode(), self.server.token.encode())
+
+    def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
+        content = text.encode(errors="replace")
+        self.send_response(status)
+        for name, value in (
+            ("Content-Type", f"{kind}; charset=utf-8"),
+            ("Content-Length", str(len(content))),
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class names it so)
+        """Say nothing: the terminal is the person's."""
