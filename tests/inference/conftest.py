@@ -83,7 +83,7 @@ def ended(server: Server) -> int:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    made = started("--max-body", "1", "--max-tokens", "300", "--max-pixels", "0.3", "--waiting", "40", "--drain", "5")
+    made = started("--max-body", "1", "--max-tokens", "300", "--max-pixels", "0.3", "--waiting", "40")
     yield made
     assert ended(made) == 0
 
