@@ -22,8 +22,8 @@ ROWS = [{"id": "a", "text": "x"}, {"id": "b", "text": "y"}]
         ("rows.json", json.dumps(ROWS).encode()),
         ("rows.json", json.dumps({"k": ROWS[0], "l": ROWS[1]}).encode()),
         ("rows.jsonl", "\n".join(map(json.dumps, ROWS)).encode()),
-        ("rows.jsonl.gz", gzip.compress("\n\n".join(map(json.dumps, ROWS, mtime=0)).encode())),
-        ("rows.json.gz", gzip.compress(b"\xef\xbb\xbf" + json.dumps(ROWS, mtime=0).encode())),
+        ("rows.jsonl.gz", gzip.compress("\n\n".join(map(json.dumps, ROWS)).encode(), mtime=0)),
+        ("rows.json.gz", gzip.compress(b"\xef\xbb\xbf" + json.dumps(ROWS).encode(), mtime=0)),
     ],
 )
 def test_json_in_every_shape(tmp_path: Path, name: str, content: bytes) -> None:
