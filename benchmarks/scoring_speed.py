@@ -1,4 +1,4 @@
-"""How fast given predictions are scored: `python -m benchmarks.scoring_speed [--json OUT]`.
+"""How fast given predictions are scored: `python benchmarks/scoring_speed.py [--json OUT] [--repeats N]`.
 
 MATH-Vision's 3,040 rows beside the official rule run row by row: one process, latex2sympy for every comparison that
 text does not decide, nothing remembered. MMMU-Pro's 1,730 rows where its rule is there. Peak memory is of the process
@@ -7,21 +7,22 @@ and its workers, for the file once and ten times over. Needs the given predictio
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import psutil
 from scripts.parity import GivenFile
 from scripts.parity.catalogue import GIVEN
 
+import reporting
 from rethinker.cores import usable_cores
 from rethinker.evaluation.benchmark import Question
 from rethinker.evaluation.scorers import checked_folder
@@ -29,6 +30,21 @@ from rethinker.evaluation.scoring import RowScorer, score_rows
 
 FILES = {"mathvision": "Gemini-Pro-CoT", "mmmu_pro": "gpt4o_HEAD_standard_10_options__cot"}
 """Benchmark → the file measured: the one with the longest responses."""
+
+TIMES = 10
+TO_REACH = {"mathvision": {"ratio_to_reach": 0.5}, "mmmu_pro": {"seconds_to_reach": 3.0}}
+
+COLUMNS = (
+    reporting.Column(head="benchmark", key="benchmark"),
+    reporting.Column(head="rows", key="rows", digits=0),
+    reporting.Column(head="s", key="seconds", digits=1),
+    reporting.Column(head="to reach, s", key="seconds_to_reach"),
+    reporting.Column(head="official rule, s", key="official_seconds", digits=1),
+    reporting.Column(head="ratio", key="ratio", digits=2),
+    reporting.Column(head="to reach", key="ratio_to_reach"),
+    reporting.Column(head="peak MB", key="peak_bytes", unit=1e6, digits=0),
+    reporting.Column(head="ten times over, MB", key="tenfold_peak_bytes", unit=1e6, digits=0),
+)
 
 ROW_BY_ROW = r"""
 import json, sys, time
@@ -81,24 +97,48 @@ class Measured:
     peak_bytes: int
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--json", type=Path, metavar="OUT")
-    parser.add_argument("--repeats", type=int, default=10, help="copies of the file for the larger memory (default 10)")
-    parsed = parser.parse_args()
-    result: dict[str, object] = {"cores": usable_cores()}
-    for benchmark, name in FILES.items():
-        if benchmark in GIVEN:
-            file = next(file for file in GIVEN[benchmark]() if file.name == name)
-            once, often = measured(file, 1), measured(file, parsed.repeats)
-            result[benchmark] = {"file": name, "once": asdict(once), f"times_{parsed.repeats}": asdict(often)}
-            print(f"{benchmark}  {once.rows:,} rows  {once.seconds:.1f} s  {once.peak_bytes / 1e6:.0f} MB")
-            print(f"{benchmark}  {often.rows:,} rows  {often.seconds:.1f} s  {often.peak_bytes / 1e6:.0f} MB")
-    result["row_by_row"] = baseline = row_by_row(FILES["mathvision"])
-    print(f"mathvision, the official rule row by row  {baseline['seconds']:.1f} s")
-    if parsed.json is not None:
-        parsed.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    arguments = reporting.parsed(reporting.parser(__doc__ or "", repeats=3, quick="one round"), argv)
+    files = {benchmark: given(benchmark, name) for benchmark, name in FILES.items() if benchmark in GIVEN}
+    rounds = [one_round(files) for _ in range(arguments.repeats)]
+    report = reporting.head("scoring_speed", arguments) | {"rows": summary(files, rounds), "rounds": rounds}
+    reporting.write(report, arguments.json)
+    print(reporting.table(COLUMNS, report["rows"]), flush=True)
+
+
+def given(benchmark: str, name: str) -> GivenFile:
+    """One of the given predictions."""
+    return next(file for file in GIVEN[benchmark]() if file.name == name)
+
+
+def one_round(files: Mapping[str, GivenFile]) -> dict[str, Any]:
+    """Each file once, MATH-Vision's ten times over, and the official rule."""
+    return {
+        "ours": {benchmark: asdict(measured(file, 1)) for benchmark, file in files.items()},
+        "tenfold": asdict(measured(files["mathvision"], TIMES)),
+        "official": row_by_row(FILES["mathvision"]),
+    }
+
+
+def summary(files: Mapping[str, GivenFile], rounds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Medians, and the median of the paired ratios."""
+    rows = []
+    for benchmark in files:
+        ours = [each["ours"][benchmark] for each in rounds]
+        row = {
+            "benchmark": benchmark,
+            "rows": ours[0]["rows"],
+            "seconds": statistics.median(each["seconds"] for each in ours),
+            "peak_bytes": max(each["peak_bytes"] for each in ours),
+        }
+        if benchmark == "mathvision":
+            official = [each["official"]["seconds"] for each in rounds]
+            row["official_seconds"] = statistics.median(official)
+            row["ratio"] = statistics.median(a["seconds"] / b for a, b in zip(ours, official, strict=True))
+            row["tenfold_peak_bytes"] = max(each["tenfold"]["peak_bytes"] for each in rounds)
+        rows.append(row | TO_REACH[benchmark])
+    return rows
 
 
 def measured(file: GivenFile, times: int) -> Measured:
