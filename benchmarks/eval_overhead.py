@@ -1,24 +1,25 @@
-"""What `rethinker eval` costs beyond generation: `python -m benchmarks.eval_overhead [--json OUT]`.
+"""What `rethinker eval` costs beyond generation: `python benchmarks/eval_overhead.py [--json OUT] [--repeats N]`.
 
-The tiny VLM answers the same questions twice over: by the engine alone, from prompts that are encoded already, and by
-an evaluation from the benchmark's files to its result: workers started, questions read, images decoded, prompts
-encoded, answers written, scored and summed up. By turns, after one warm-up of each; the figure is the median of the
-rounds' ratios. Questions are the gym's, in the form of MATH-Vision's files.
+The tiny VLM answers the same questions twice over. *Generation* is what no answer can do without: images decoded,
+prompts encoded, tokens sampled by the same engine, all questions at once. An *evaluation* goes from the benchmark's
+files to its result: it also starts a worker, reads the questions, writes every answer down, scores and sums up. By
+turns, after one warm-up of each; the figure is the median of the rounds' ratios. Questions are the gym's, in the form
+of MATH-Vision's files.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from PIL.Image import fromarray
 
-from benchmarks import machine
+import reporting
 from rethinker.data.gym.stream import GymStream
 from rethinker.evaluation.answering import Answerer, Answering
 from rethinker.evaluation.asking import Exam, asked
@@ -39,33 +40,42 @@ ASKED_FOR = 0.05
 MIXTURE = (("counting", 1, 1.0), ("bars", 1, 1.0), ("angles", 1, 1.0))
 
 
-def main() -> None:
+QUESTIONS, QUICK_QUESTIONS = 1000, 8
+"""As many as MathVista's testmini has."""
+
+MAX_TOKENS = 256
+
+COLUMNS = (
+    reporting.Column(head="questions", key="questions", digits=0),
+    reporting.Column(head="tokens", key="tokens", digits=0),
+    reporting.Column(head="generation, s", key="generation_s", digits=2),
+    reporting.Column(head="evaluation, s", key="evaluation_s", digits=2),
+    reporting.Column(head="overhead", key="overhead", digits=3),
+    reporting.Column(head="to reach", key="to_reach"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--questions", type=int, default=1000, help="(default 1000, MathVista's testmini)")
-    parser.add_argument("--max-tokens", type=int, default=256, metavar="N", help="of an answer (default 256)")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="OUT")
-    parsed = parser.parse_args()
+    arguments = reporting.parsed(reporting.parser(__doc__ or "", repeats=5, quick="a few questions"), argv)
     torch.set_num_threads(1)
+    questions = QUICK_QUESTIONS if arguments.quick else QUESTIONS
+    report = reporting.head("eval_overhead", arguments)
     with tempfile.TemporaryDirectory() as folder:
-        measured = Measured(Path(folder), questions=parsed.questions, max_tokens=parsed.max_tokens)
+        measured = Measured(Path(folder), questions=questions, max_tokens=MAX_TOKENS)
         measured.alone(), measured.whole()
-        alone, whole = zip(*((measured.alone(), measured.whole()) for _ in range(parsed.repeats)))
-    overhead = statistics.median(after / before for before, after in zip(alone, whole)) - 1
-    result = {
-        "machine": machine.record(),
-        "questions": parsed.questions,
-        "max_tokens": parsed.max_tokens,
+        alone, whole = zip(*((measured.alone(), measured.whole()) for _ in range(arguments.repeats)))
+    row = {
+        "questions": questions,
         "tokens": measured.tokens,
-        "generation_seconds": alone,
-        "evaluation_seconds": whole,
-        "overhead": overhead,
-        "asked_for": ASKED_FOR,
+        "generation_s": statistics.median(alone),
+        "evaluation_s": statistics.median(whole),
+        "overhead": statistics.median(after / before for before, after in zip(alone, whole)) - 1,
+        "to_reach": ASKED_FOR,
     }
-    print(f"generation {statistics.median(alone):.2f} s  evaluation {statistics.median(whole):.2f} s  {overhead:+.1%}")
-    if parsed.json is not None:
-        parsed.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    report |= {"rows": [row], "rounds": [{"generation_s": a, "evaluation_s": b} for a, b in zip(alone, whole)]}
+    reporting.write(report, arguments.json)
+    print(reporting.table(COLUMNS, report["rows"]), flush=True)
 
 
 class Measured:
@@ -83,6 +93,7 @@ class Measured:
         """Seconds of the engine alone."""
         vlm, engine = loaded()
         questions = asked(self._exam())
+        started = time.perf_counter()
         prompts = [vlm.encode(each.problem(), "bare") for each in questions]
         requests = [
             Request(
@@ -94,7 +105,6 @@ class Measured:
             )
             for prompt in prompts
         ]
-        started = time.perf_counter()
         self.tokens = sum(len(completion.token_ids) for completion in generate(engine, requests))
         return time.perf_counter() - started
 
