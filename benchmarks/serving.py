@@ -2,8 +2,9 @@
 
     python benchmarks/serving.py --json OUT [--quick] [--repeats N] [--threads N]
 
-Both arms are the tiny model answering the same gym questions, each of 32 clients several after one another; the
-engine's arm is one call with all of them and as many rows. The clients are threads of this process, the
+Both arms answer the same gym questions with the same model, each of 32 clients several after one another; the engine's
+arm is one call with all of them and as many rows. The tiny model as it is trained gives short answers, some ten tokens
+each; untrained it goes on for most of 128, as a model that reasons does. The clients are threads of this process, the
 server is its own; they run in turn, after one uncounted round each. Ratios are medians of pairs. Times of the clients
 are to whole answers.
 """
@@ -24,6 +25,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,7 @@ from PIL import Image
 import reporting
 from rethinker.data.gym.catalogue import GymId, problem
 from rethinker.interfaces import Request, Sampling
+from rethinker.learner.warmup import WarmupPlan, fresh
 from rethinker.models.loading import load
 from rethinker.rollout.engine import generate
 from rethinker.rollout.torch_engine import TorchEngine
@@ -40,7 +44,17 @@ from rethinker.seeding import Purpose, key
 from rethinker.types import IMAGE_MARK, Problem
 
 CLIENTS = 32
-MAX_TOKENS = 200
+MAX_TOKENS = 128
+TO_REACH = 0.9
+
+COLUMNS = (
+    reporting.Column(head="answers", key="answers"),
+    reporting.Column(head="tokens each", key="tokens_an_answer", digits=0),
+    reporting.Column(head="engine tokens/s", key="engine_tokens_per_s", digits=0),
+    reporting.Column(head="server tokens/s", key="server_tokens_per_s", digits=0),
+    reporting.Column(head="ratio", key="ratio", digits=2),
+    reporting.Column(head="to reach", key="to_reach"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -52,22 +66,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         for index in range(CLIENTS * (1 if arguments.quick else 4))
     ]
     report = reporting.head("serving", arguments) | {"clients": CLIENTS, "questions": len(problems)}
-    report |= measured(problems, arguments)
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "untrained").mkdir()
+        fresh(WarmupPlan()).save(Path(folder) / "untrained")
+        models = {"short": "tiny", "long": str(Path(folder) / "untrained")}
+        report["rows"] = [{"answers": name} | measured(model, problems, arguments) for name, model in models.items()]
     reporting.write(report, arguments.json)
-    print(
-        json.dumps({name: report[name] for name in ("ratio", "engine_tokens_per_s", "server_tokens_per_s", "client_s")})
-    )
+    print(reporting.table(COLUMNS, report["rows"]), flush=True)
 
 
-def measured(problems: Sequence[Problem], arguments: Namespace) -> dict[str, Any]:
+def measured(model: str, problems: Sequence[Problem], arguments: Namespace) -> dict[str, Any]:
     """Both arms in turn."""
-    vlm = load("tiny", device="cpu", dtype="float32")
-    process, port = started(arguments.threads)
+    vlm = load(model, device="cpu", dtype="float32")
+    process, port = started(model, arguments.threads)
     bodies = [body(each, number) for number, each in enumerate(problems)]
-    own, served, seconds = [], [], list[float]()
+    own, served, seconds, length = [], [], list[float](), 0.0
     try:
         for round_ in range(arguments.repeats + 1):
-            own_rate = engine_rate(vlm, problems)
+            own_rate, length = engine_rate(vlm, problems)
             served_rate, times = server_rate(port, bodies)
             if round_:
                 own.append(own_rate)
@@ -78,6 +94,8 @@ def measured(problems: Sequence[Problem], arguments: Namespace) -> dict[str, Any
         process.wait()
     ordered = np.quantile(seconds, (0.0, 0.5, 0.95, 1.0))
     return {
+        "tokens_an_answer": round(length, 1),
+        "to_reach": TO_REACH,
         "engine_tokens_per_s": round(statistics.median(own), 1),
         "server_tokens_per_s": round(statistics.median(served), 1),
         "ratio": round(statistics.median(b / a for a, b in zip(own, served, strict=True)), 3),
@@ -86,8 +104,8 @@ def measured(problems: Sequence[Problem], arguments: Namespace) -> dict[str, Any
     }
 
 
-def engine_rate(vlm: Any, problems: Sequence[Problem]) -> float:
-    """Prompts made and answers sampled, tokens a second."""
+def engine_rate(vlm: Any, problems: Sequence[Problem]) -> tuple[float, float]:
+    """Prompts made and answers sampled: tokens a second, and tokens of a mean answer."""
     began, engine = time.perf_counter(), TorchEngine(vlm, max_rows=CLIENTS)
     requests = [
         Request(
@@ -100,7 +118,7 @@ def engine_rate(vlm: Any, problems: Sequence[Problem]) -> float:
         for number, each in enumerate(problems)
     ]
     tokens = sum(len(completion.token_ids) for completion in generate(engine, requests))
-    return tokens / (time.perf_counter() - began)
+    return tokens / (time.perf_counter() - began), tokens / len(problems)
 
 
 def server_rate(port: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
@@ -137,9 +155,9 @@ def body(asked: Problem, seed: int) -> bytes:
     return json.dumps(fields).encode()
 
 
-def started(threads: int) -> tuple[subprocess.Popen[str], int]:
+def started(model: str, threads: int) -> tuple[subprocess.Popen[str], int]:
     """A server of its own process, with the clients' number of rows."""
-    command = [sys.executable, "-m", "rethinker", "serve", "tiny", "--port", "0", "--rows", str(CLIENTS)]
+    command = [sys.executable, "-m", "rethinker", "serve", model, "--port", "0", "--rows", str(CLIENTS)]
     environment = {name: value for name, value in os.environ.items() if name != "RETHINKER_TOKEN"}
     process = subprocess.Popen(
         [*command, "--config", f"threads={threads}"], env=environment, stderr=subprocess.PIPE, text=True

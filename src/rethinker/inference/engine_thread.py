@@ -22,6 +22,9 @@ from rethinker.types import Completion
 FLUSH_S = 0.04
 """Tokens are handed over this often: nobody reads faster, and each hand-over takes the engine's time."""
 
+GATHER_S = 0.03
+"""While others decode, a request waits this long for company: prompts that are read together cost far less."""
+
 Result = TypeVar("Result")
 Item = tuple[int, ...] | Completion | RethinkerError
 
@@ -41,6 +44,8 @@ class EngineThread:
         self._engine = engine
         self._commands: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._inboxes: dict[str, asyncio.Queue[Item]] = {}
+        self._gathered: list[tuple[Request, bool]] = []
+        self._gathering_since = 0.0
         self._told: set[str] = set()
         self._grown: dict[str, list[int]] = {}
         self._flushed = 0.0
@@ -125,6 +130,7 @@ class EngineThread:
     def _run(self) -> None:
         try:
             while self._obey():
+                self._admit()
                 self._advance()
         except BaseException:
             self._failed = True
@@ -137,7 +143,7 @@ class EngineThread:
         """Do what was ordered; with nothing to decode, wait for it. False when it is to end."""
         while True:
             try:
-                command = self._commands.get(block=not self._engine.pending)
+                command = self._commands.get(block=not self._engine.pending and not self._gathered)
             except Empty:
                 return True
             if command is None:
@@ -160,15 +166,26 @@ class EngineThread:
             self._tell(partial(self._deliver, grown + [(each.request_id, each) for each in completions]))
 
     def _submit(self, request: Request, told: bool) -> None:
-        try:
-            self._engine.submit([request])
-        except RethinkerError as error:
-            self._tell(partial(self._deliver, [(request.id, error)]))
+        if not self._gathered:
+            self._gathering_since = time.monotonic()
+        self._gathered.append((request, told))
+
+    def _admit(self) -> None:
+        """Give the engine what was gathered, in the order it came, unless more may come soon."""
+        if self._engine.pending and time.monotonic() - self._gathering_since < GATHER_S:
             return
-        if told:
-            self._told.add(request.id)
+        for request, told in self._gathered:
+            try:
+                self._engine.submit([request])
+            except RethinkerError as error:
+                self._tell(partial(self._deliver, [(request.id, error)]))
+                continue
+            if told:
+                self._told.add(request.id)
+        self._gathered.clear()
 
     def _cancel(self, name: str) -> None:
+        self._gathered = [each for each in self._gathered if each[0].id != name]
         self._engine.cancel(name)
         self._told.discard(name)
         self._grown.pop(name, None)
