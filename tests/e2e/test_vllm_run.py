@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tests.e2e import runs
+from tests.evaluation.hub_folders import write_hub_folders
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE = RECIPES / "tiny-vllm.yaml"
@@ -76,3 +78,17 @@ def test_a_gap_beyond_the_bound_stops_the_run_with_its_causes(tmp_path: Path) ->
     assert "beyond engine.max_gap=0.001" in said
     assert "Likely causes" in said
     assert "engine.dtype" in said
+
+
+def test_an_evaluation_through_vllm_has_the_torch_engines_answers(tmp_path: Path) -> None:
+    write_hub_folders(tmp_path / "data", ["mmmu"])
+    answers = {}
+    for engine in ("torch", "vllm"):
+        command = ["eval", "tiny", "--benchmarks", "mmmu", "--data", tmp_path / "data", "--max-tokens", "16"]
+        process = runs.spawn(*command, "--to", tmp_path / engine, "--engine", engine, folder=tmp_path)
+        _, error = process.communicate(timeout=400)
+        assert process.returncode == 0, error[-3000:]
+        lines = (tmp_path / engine / "mmmu" / "rows.jsonl").read_text().splitlines()
+        answers[engine] = [(row["id"], row["response"]) for row in map(json.loads, lines)]
+    assert len(answers["torch"]) == 6
+    assert answers["vllm"] == answers["torch"]
