@@ -27,7 +27,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     vlm = load(sys.argv[1], device="cpu")
     engine = started(vlm, Path(sys.argv[1]), tensor_parallel=2)
-    where = engine._places
+    where = engine.places
     layer = "model.language_model.layers.1."
     fused = {where[f"{layer}self_attn.{name}_proj.weight"].parameter for name in "qkv"}
     assert fused == {"language_model.model.layers.1.self_attn.qkv_proj.weight"}, fused

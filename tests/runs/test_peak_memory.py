@@ -1,10 +1,10 @@
 """The peak counts this process and what it started."""
 
+import mmap
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 from rethinker.runs import memory
@@ -27,9 +27,9 @@ def test_child_processes_count_and_the_peak_stays_after_they_end():
 def test_memory_that_was_freed_before_the_end_is_in_the_peak():
     with PeakMemory(interval=60) as watched:
         before = watched.peak_bytes
-        held = np.ones(10_000_000)
-        watched.sample()
-        del held
+        with mmap.mmap(-1, 80_000_000) as held:  # of its own: the allocator may have as much lying idle
+            held.write(b"x" * 80_000_000)
+            watched.sample()
     assert watched.peak_bytes > before + 70_000_000
 
 
