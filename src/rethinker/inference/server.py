@@ -27,6 +27,9 @@ from rethinker.inference.refused import Refused
 
 PAGE = Path(__file__).parents[1] / "assets" / "serve"
 FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"}
+LINGER_S = 1.0
+"""Seconds for which what is sent beyond the limit is read, and forgotten."""
+
 GONE = 499
 """Counted for a client that went away, who gets no status."""
 
@@ -193,19 +196,30 @@ async def _body(request: Request, *, most: int, seconds: float) -> bytes:
     too_large = Refused(
         f"the body has more than the {most:,} bytes allowed", status=413, headers={"connection": "close"}
     )
-    if int(request.headers.get("content-length") or 0) > most:
-        raise too_large
+    declared = int(request.headers.get("content-length") or 0)
     read = bytearray()
     try:
         async with asyncio.timeout(seconds), aclosing(request.stream()) as parts:
-            async for part in parts:
+            while declared <= most and len(read) <= most:
+                if (part := await anext(parts, None)) is None:
+                    return bytes(read)
                 read += part
-                if len(read) > most:
-                    raise too_large
+            await _passed_over(parts, most=4 * most)
+            raise too_large
     except TimeoutError as error:
         message = f"the body did not come within {seconds:g} s"
         raise Refused(message, status=408, headers={"connection": "close"}) from error
-    return bytes(read)
+
+
+async def _passed_over(parts: AsyncIterator[bytes], *, most: int) -> None:
+    """Read on for a moment: who sends before he reads would find the connection reset, and no answer."""
+    left = most
+    with contextlib.suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(LINGER_S):
+            async for part in parts:
+                left -= len(part)
+                if left < 0:
+                    return
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, Value] | Any) -> Value:
