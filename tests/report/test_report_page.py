@@ -149,7 +149,7 @@ def test_every_chart_has_a_sentence_and_its_numbers(made: Path, visit: Open, tmp
     for number in range(figures.count()):
         assert len(figures.nth(number).locator(".words").inner_text()) > 10
         figures.nth(number).locator("summary").click()
-        assert figures.nth(number).locator("tbody tr").count() >= 1
+        figures.nth(number).locator("tbody tr").first.wait_for(state="attached")  # made when they are asked for
 
 
 def test_runs_stand_side_by_side_with_what_differs(made: Path, visit: Open, tmp_path: Path) -> None:
