@@ -69,7 +69,7 @@ def test_end_of_run_report_says_how_it_went_and_asks_for_nothing(run: Path, visi
 
 def test_real_response_stands_with_image_answer_verdict_and_coloured_tokens(run: Path, visit: Open) -> None:
     seen = visit(address(run / "report.html"))
-    assert seen.page.evaluate("document.querySelector('.problem img').naturalWidth") > 0
+    seen.page.wait_for_function("document.querySelector('.problem img').naturalWidth > 0")
     assert "Right answer" in seen.page.inner_text(".problem")
     assert "the final answer found is" in seen.page.inner_text(".reason") or "no final answer" in seen.page.inner_text(
         ".reason"
