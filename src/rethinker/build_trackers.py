@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from rethinker.config import Config, TrackerConfig
-from rethinker.config_files import leaves
 from rethinker.errors import ConfigError
 from rethinker.interfaces import Tracker
 from rethinker.runs.folder import RunFolder
 from rethinker.runs.service_tracker import ServiceTracker
 from rethinker.runs.trackers import JsonlTracker, TensorBoardTracker, Trackers
+from rethinker.trees import leaves
 
 
 def build_trackers(config: Config, folder: RunFolder) -> Trackers:
@@ -47,7 +47,7 @@ def _others(config: Config, folder: RunFolder) -> Iterator[Tracker]:
             folder.path / "trackers" / kind,
             project=settings.project,
             run=folder.path.resolve().name,
-            settings=leaves(config),
+            settings=leaves(config.model_dump(mode="json")),
             show_every=settings.show_every,
             show_count=settings.show_count,
             patience=settings.patience,

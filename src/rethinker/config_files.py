@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rethinker.config import Config
 from rethinker.config_section import Section
 from rethinker.errors import ConfigError
+from rethinker.trees import leaves
 
 Tree = dict[str, Any]
 """A configuration as YAML holds it: sections are mappings, keyed by field."""
@@ -83,14 +84,9 @@ def to_yaml(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def leaves(config: Config) -> dict[str, Any]:
-    """Every value by its dotted key."""
-    return dict(_leaves(config.model_dump(mode="json")))
-
-
 def diff(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
     """Where two configurations differ: dotted key → (value in a, value in b), None where one has no such key."""
-    left, right = leaves(a), leaves(b)
+    left, right = (leaves(config.model_dump(mode="json")) for config in (a, b))
     keys = [*left, *(key for key in right if key not in left)]
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
 
@@ -172,14 +168,6 @@ def _merge(base: Tree, layer: Tree) -> Tree:
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 class _UnknownKey(Exception):  # noqa: N818 (not an error yet: what to say depends on the whole tree)

@@ -10,6 +10,7 @@ from typing import Any
 from rethinker.data.tables import json_bytes
 from rethinker.errors import DatasetError
 from rethinker.runs.files import write_atomically
+from rethinker.trees import leaves
 
 FREE = ("versions", "limit", "sampling.samples", "model.path")
 """What may change from one call to the next: no answer depends on it, or it is the same weights elsewhere."""
@@ -37,7 +38,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
 def _compare(file: Path, settings: Mapping[str, Any]) -> None:
     try:
         begun = json.loads(file.read_text(encoding="utf-8"))
-        stood, given = dict(_flat(begun)), dict(_flat(settings))
+        stood, given = leaves(begun), leaves(settings)
     except (OSError, ValueError, AttributeError) as error:
         raise DatasetError(f"{file} cannot be read: {error}; choose another --to, or remove {file.parent}") from error
     for name in {**stood, **given}:
@@ -48,11 +49,3 @@ def _compare(file: Path, settings: Mapping[str, Any]) -> None:
             f"{file.parent} holds {what}, and now {name} is {given.get(name)!r}; choose another --to, or remove that "
             "folder to begin again"
         )
-
-
-def _flat(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
-    """Leaves by their dotted names."""
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        found += _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else [(f"{above}{name}", value)]
-    return found

@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from rethinker.errors import CheckpointError
 from rethinker.runs.codec import decode, encode
 from rethinker.runs.files import bytes_below, files_below, sha256, sync_folder, sync_tree
+from rethinker.trees import leaves
 from rethinker.types import State
 from rethinker.units import gigabytes
 
@@ -259,7 +260,7 @@ class Checkpoints:
                 shutil.rmtree(doomed)
 
     def _check_config(self, path: Path, meta: Meta) -> None:
-        there, here = _flat(meta.config), _flat(self._config)
+        there, here = leaves(meta.config), leaves(self._config)
         differing = [
             f"{key} is {json.dumps(there[key]) if key in there else _ABSENT} there "
             f"and {json.dumps(here[key]) if key in here else _ABSENT} here"
@@ -320,11 +321,3 @@ def _put_in_place(aside: Path, final: Path) -> None:
     sync_folder(final.parent)
     if replaced.exists():
         shutil.rmtree(replaced)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted key → leaf; lists are leaves."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat.update(_flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value})
-    return flat

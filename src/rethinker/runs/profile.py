@@ -11,8 +11,7 @@ from pathlib import Path
 from rethinker.runs.files import write_atomically
 from rethinker.runs.next_second import RULE, next_second
 from rethinker.runs.profile_figures import Period, Profile, measured
-from rethinker.runs.profile_style import STYLE as OWN_STYLE
-from rethinker.runs.report_style import STYLE
+from rethinker.runs.profile_style import STYLE
 from rethinker.runs.stretches import STRETCHES, Stretch
 from rethinker.runs.trace import trace
 from rethinker.timing import Recorder
@@ -50,7 +49,7 @@ def page(profile: Profile, *, title: str) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}: where the time goes</title>
-<style>{STYLE}{OWN_STYLE}</style>
+<style>{STYLE}</style>
 </head>
 <body>
 <header>

@@ -1,8 +1,50 @@
-"""What the profile's page has beside the report's style sheet: bars whose pieces are told apart by colour and place."""
+"""The profile page's style sheet, with a light and a dark set of colours."""
 
 STYLE = """
+:root {
+  color-scheme: light dark;
+  --page: #fbfbf9; --card: #ffffff; --ink: #1c1e21; --muted: #5d636b; --grid: #dfe1e4;
+  --mark: #c8511b;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #131517; --card: #1b1e21; --ink: #e9eaec; --muted: #a2a9b1; --grid: #363b41;
+    --mark: #f28e5c;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; padding: 2.5rem clamp(1rem, 4vw, 3rem) 4rem; max-width: 76rem;
+  background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+}
+h1 { font-size: 1.75rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere; letter-spacing: -0.01em; }
+h2 { font-size: 1.05rem; line-height: 1.3; margin: 0; }
+p { margin: 0.3rem 0 0; }
+.muted, th { color: var(--muted); }
+table {
+  width: 100%; border-collapse: collapse; margin: 1.75rem 0 0; font-variant-numeric: tabular-nums;
+}
+th { text-align: left; font-weight: 400; }
+thead th { font-size: 0.85rem; padding-bottom: 0.3rem; }
+tbody tr { border-top: 1px solid var(--grid); }
+tbody th { color: var(--ink); }
+td, th { padding: 0.55rem 1rem 0.55rem 0; vertical-align: baseline; }
+th span { display: block; font-size: 0.85rem; }
+dl { display: flex; flex-wrap: wrap; gap: 0.9rem 2.5rem; margin: 1.25rem 0 0; }
+dt { color: var(--muted); font-size: 0.85rem; }
+dd { margin: 0; font-variant-numeric: tabular-nums; font-size: 1.1rem; }
+figure { margin: 0; padding: 1.1rem 1.2rem 0.9rem; background: var(--card); border: 1px solid var(--grid);
+  border-radius: 10px; }
+h2.section { margin-top: 2.75rem; font-size: 1.2rem; }
+@media (max-width: 40rem) {
+  body { padding-top: 1.5rem; }
+  figure { padding: 0.9rem 0.8rem 0.7rem; }
+  dl { display: grid; grid-template-columns: 1fr 1fr; gap: 0.9rem 1rem; }
+  td, th { padding-right: 0.6rem; }
+}
 .next { margin: 1.75rem 0 0; padding: 1.1rem 1.3rem; background: var(--card); border: 1px solid var(--grid);
-  border-left: 4px solid var(--c1); border-radius: 10px; }
+  border-left: 4px solid var(--mark); border-radius: 10px; }
 .next h2 { color: var(--muted); font-size: 0.85rem; font-weight: 400; }
 .next p { max-width: 62rem; }
 .next p:first-of-type { font-size: 1.15rem; line-height: 1.45; }
