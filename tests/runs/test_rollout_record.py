@@ -122,6 +122,36 @@ def test_resumed_process_knows_what_earlier_steps_show(tmp_path, make_group, mak
     assert len(shown) == 1
 
 
+def test_what_is_kept_is_walked_once_however_long_the_run(tmp_path, make_group, make_image, monkeypatch):
+    keep_bytes = 4 * bytes_of_one_step(tmp_path / "measure", make_group, make_image)
+    walks = []
+    monkeypatch.setattr("rethinker.runs.rollouts.bytes_below", lambda at: walks.append(at) or bytes_below(at))
+    record = record_in(tmp_path / "run", keep_bytes=keep_bytes)
+    for step in range(1, 9):
+        record.write(step, make_group("p", image=make_image(step)))
+    assert walks == [tmp_path / "run"]
+    assert record.dropped
+
+
+def test_room_that_somebody_else_made_stops_nothing(tmp_path, make_group, make_image):
+    one_step = bytes_of_one_step(tmp_path / "measure", make_group, make_image)
+    record = record_in(tmp_path / "run", keep_bytes=2 * one_step)
+    record.write(1, make_group("p", image=make_image(1)))
+    for path in [*(tmp_path / "run").glob("*.gz"), *(tmp_path / "run/images").iterdir()]:
+        path.unlink()
+    for step in (2, 3, 4):
+        record.write(step, make_group("p", image=make_image(step)))
+    assert "000004.jsonl.gz" in steps(tmp_path / "run")
+
+
+def test_pictures_of_a_step_that_was_never_written_go_at_the_next_start(tmp_path, make_group, make_image):
+    record_in(tmp_path).write(1, make_group("p", image=make_image(1)))
+    record_in(tmp_path).write(2, make_group("p", image=make_image(2)))
+    (tmp_path / "000002.jsonl.gz").unlink()
+    record_in(tmp_path).cut_back(5)
+    assert len(pictures(tmp_path)) == 1
+
+
 def test_step_larger_than_the_limit_is_not_kept(tmp_path, make_group, make_image):
     record = record_in(tmp_path, keep_bytes=100)
     record.write(1, make_group("p1", image=make_image(1)))

@@ -12,7 +12,9 @@ import gzip
 import io
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,12 @@ class RolloutRecord:
         self._first_answer = first_answer
         self._token_text = token_text
         self._file_names: dict[str, str] = {}  # Image.id -> hash of its PNG file
-        self._shown: dict[Path, frozenset[str]] = {}  # a step's file -> hashes of its images
         self.dropped = 0
         """Steps removed for lack of room by this process."""
+
+    @cached_property
+    def _kept(self) -> _Kept:
+        return _Kept(self._folder)
 
     def write(self, step: int, experiences: Sequence[Experience]) -> None:
         """Record the responses of the raw batch of `step`, then make room.
@@ -82,16 +87,19 @@ class RolloutRecord:
             for experience, ids in zip(experiences, image_ids, strict=True):
                 row = json.dumps(self._row(experience, ids), ensure_ascii=False, allow_nan=False)
                 file.write(row.encode(errors="replace") + b"\n")
-        self._shown[path] = frozenset(itertools.chain(*image_ids))
-        self._make_room()
+        self._kept.add(path, frozenset(itertools.chain(*image_ids)))
+        while self._kept.bytes > self._keep_bytes and self._kept.steps:
+            self._remove(next(iter(self._kept.steps)))
+            self.dropped += 1
 
     def cut_back(self, step: int) -> None:
         """Remove what was recorded after `step`, as a resumed run will record it again."""
-        for path in self._steps():
-            if _step(path) > step:
-                path.unlink()
-                self._shown.pop(path, None)
-        self._remove_unshown_images()
+        for path in [path for path in self._kept.steps if _step(path) > step]:
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        gone = self._kept.remove(path)
+        self._file_names = {image: name for image, name in self._file_names.items() if name not in gone}
 
     def _row(self, experience: Experience, image_ids: list[str]) -> dict[str, object]:
         rollout = experience.rollout
@@ -126,36 +134,62 @@ class RolloutRecord:
 
     def _save_image(self, image: Image) -> str:
         """Write the image unless it stands there; return the hash that names its file."""
-        name = self._file_names.get(image.id)
-        if name is None or not (self._images / f"{name}.png").exists():
+        if image.id not in self._file_names:
             buffer = io.BytesIO()
             PIL.Image.fromarray(image.pixels).save(buffer, format="PNG")
             name = sha256(buffer.getvalue()).hexdigest()
-            write_atomically(self._images / f"{name}.png", buffer.getvalue(), flush=False)  # there are so many
+            self._kept.add_image(name, buffer.getvalue())
             self._file_names[image.id] = name
-        return name
+        return self._file_names[image.id]
 
-    def _steps(self) -> list[Path]:
-        return sorted(self._folder.glob("*.jsonl.gz"), key=_step)
 
-    def _images_of(self, path: Path) -> frozenset[str]:
-        """Hashes of a step's images; read from its file when an earlier process wrote it."""
-        if path not in self._shown:
-            self._shown[path] = frozenset(name for row in read_rollouts(path) for name in row["image_ids"])
-        return self._shown[path]
+class _Kept:
+    """What the folder holds: counted once and then kept up to date, since a walk at every step grows with the run.
 
-    def _make_room(self) -> None:
-        while bytes_below(self._folder) > self._keep_bytes and (steps := self._steps()):
-            steps[0].unlink()
-            self._shown.pop(steps[0], None)
-            self.dropped += 1
-            self._remove_unshown_images()
+    Pictures that no step shows are removed: a step that was killed before it was written had saved them.
+    """
 
-    def _remove_unshown_images(self) -> None:
-        shown = frozenset().union(*(self._images_of(path) for path in self._steps()))
-        for path in self._images.glob("*.png"):
-            if path.stem not in shown:
-                path.unlink()
+    def __init__(self, folder: Path) -> None:
+        self._images = folder / "images"
+        paths = sorted(folder.glob("*.jsonl.gz"), key=_step)
+        self.steps = {path: _images_shown(path) for path in paths}
+        """Every step's file, oldest first, with the hashes of its images."""
+        self._uses = Counter(itertools.chain(*self.steps.values()))
+        for picture in self._images.glob("*.png"):
+            if picture.stem not in self._uses:
+                picture.unlink()
+        self.bytes = bytes_below(folder)
+
+    def add_image(self, name: str, content: bytes) -> None:
+        path = self._images / f"{name}.png"
+        if not path.exists():
+            write_atomically(path, content, flush=False)  # there are so many
+            self.bytes += len(content)
+
+    def add(self, path: Path, images: frozenset[str]) -> None:
+        self.steps[path] = images
+        self._uses.update(images)
+        self.bytes += path.stat().st_size
+
+    def remove(self, path: Path) -> frozenset[str]:
+        """Remove a step and the images that only it shows; return their hashes."""
+        images = self.steps.pop(path)
+        self._uses.subtract(images)
+        gone = frozenset(name for name in images if not self._uses[name])
+        self._unlink(path)
+        for name in gone:
+            del self._uses[name]
+            self._unlink(self._images / f"{name}.png")
+        return gone
+
+    def _unlink(self, path: Path) -> None:
+        if path.exists():  # or somebody else made room
+            self.bytes -= path.stat().st_size
+            path.unlink()
+
+
+def _images_shown(path: Path) -> frozenset[str]:
+    return frozenset(name for row in read_rollouts(path) for name in row["image_ids"])
 
 
 def token_lengths(pieces: Sequence[str], text: str) -> list[int] | None:
