@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import psutil
 import pytest
@@ -11,6 +12,7 @@ import host_memory
 import loop_overhead
 import overlap
 import ray_runs
+import soak
 
 
 def step(**seconds: float) -> dict[str, float]:
@@ -41,6 +43,36 @@ def test_growth_is_fitted_after_the_first_steps_and_a_share_of_the_whole() -> No
     assert rows["whole tree"].growth == pytest.approx(80 / 1021)
     assert rows["learner"].growth == pytest.approx(0.0, abs=1e-9)
     assert host_memory.tables({"rows": [{"part": "driver"}]}).count("\n") == 2
+
+
+def soaked(step: int, *, growing: float) -> dict[str, float]:
+    held = {
+        soak.MEMORY: 600e6 * (1 + growing * step / 1000),
+        soak.HANDLES: 15.0,
+        soak.THREADS: 8.0,
+        soak.PROCESSES: 2.0,
+    }
+    return {"step": step, **held, soak.CPU: 0.2 * step, soak.CLOCK: 0.25 * step + 3.0 * (step % 20 == 0)}
+
+
+def test_a_slope_is_a_share_per_thousand_steps_with_its_interval() -> None:
+    samples = [soaked(step, growing=0.05) for step in range(1, 2002, 10)]
+    rows = {row.quantity: row for row in soak.rows(soak.blocks(samples, size=100), steps=2000)}
+    memory, cpu = rows[soak.MEMORY], rows[soak.CPU]
+    assert memory.slope == pytest.approx(0.05 / 1.06, rel=0.02)
+    assert memory.low <= memory.slope <= memory.high
+    assert (cpu.mean, cpu.slope) == (pytest.approx(0.2), pytest.approx(0.0, abs=1e-9))
+    assert (cpu.target, rows[soak.CLOCK].target) == (soak.TARGET, None)
+    assert soak.tables({"rows": [asdict(memory)]}).count("\n") == 2
+
+
+def test_noise_widens_the_interval() -> None:
+    samples = [soaked(step, growing=0.0) for step in range(1, 2002, 10)]
+    for number, each in enumerate(samples):
+        each[soak.MEMORY] *= 1 + 0.1 * (number % 3)
+    row = soak.rows(soak.blocks(samples, size=70), steps=2000)[0]
+    assert row.low < 0 < row.high
+    assert row.high - row.low > 1e-4
 
 
 def test_the_first_steps_and_the_last_do_not_count() -> None:

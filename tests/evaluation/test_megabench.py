@@ -5,35 +5,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scripts.parity import megabench as parity
+from scripts.parity.megabench import PAGES
+from scripts.write_parity_docs import PAGE
 from tests.evaluation.megabench_files import (
-    GIVEN,
     given,
     hub_row,
     needs_files,
     needs_scorer,
-    request,
     rule,
     write_parquet,
 )
 from tests.evaluation.stub_judge import Stub, said, stub_judge
 
 from rethinker.errors import ConfigError, DatasetError, JudgeError
-from rethinker.evaluation.benchmark import NotScoredError, Question, RowVerdict
+from rethinker.evaluation.benchmark import NotScoredError, Question
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.benchmarks.megabench import MegaBench
 from rethinker.evaluation.chat import ChatEndpoint
 from rethinker.evaluation.judge import Judge
 from rethinker.evaluation.megabench.process import MetricsProcess
 from rethinker.evaluation.scoring import RowScorer, not_scored, score_rows, summed_up
-from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of
-
-PAGES = GIVEN / "gt" / "task_metric_info.json.gz"
-RUNS = ("Qwen2_VL_7B", "SI_results_Grok-2-vision-1212")
-
-
-def scored(score: float) -> Scored:
-    verdict = RowVerdict(extracted="", score=score, why="")
-    return Scored(verdict=verdict, outcome=outcome_of(verdict))
+from rethinker.evaluation.verdicts import RowOutcome
 
 
 @pytest.fixture(autouse=True)
@@ -51,64 +44,28 @@ def metrics() -> Iterator[MetricsProcess]:
 @needs_files
 @needs_scorer
 def test_every_golden_vector_is_parsed_scored_and_aggregated_as_officially(metrics: MetricsProcess) -> None:
-    wrong = []
-    for row in given("open/golden_vectors.jsonl.gz"):
-        info = {"field_score_function": row["metrics"], "aggregation": row["aggregation"]}
-        info["response_parse_function"] = row["parser"]
-        reply = metrics.score(request(row["response"], info, row["correct_answer"]))
-        if (reply["parsed"], reply["fields"], reply["score"]) != (
-            row["parsed"],
-            row["field_scores"],
-            row["query_score"],
-        ):
-            wrong.append((row["task"], row["variant"], reply))
-    assert wrong == []
+    found = parity.golden(metrics)
+    assert found.differing == []
+    assert parity.line(found) in PAGE.read_text(encoding="utf-8"), "run `python -m scripts.write_parity_docs`"
 
 
 @needs_files
 @needs_scorer
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("run", parity.RUNS)
 def test_macro_means_and_all_five_breakdowns_follow_from_the_tasks_scores(run: str) -> None:
-    benchmark = MegaBench()
-    pages = {question.id: question for question in benchmark.read(PAGES)}
+    assert parity.breakdowns(run).differing == []
+    assert len(given(f"open/{run}.summary_and_keyword_stats.json.gz")["keyword_stats"]) == 5
+    pages = parity.questions()
     tasks = given(f"open/{run}.task_results.json.gz")
-    found = summed_up(benchmark, [(pages[task["name"]], scored(task["score"])) for task in tasks])
-    published = given(f"open/{run}.summary_and_keyword_stats.json.gz")
-    summary = published["model_summary"].get("model_summary", published["model_summary"])
-    assert found.overall is not None
-    assert found.overall.accuracy == pytest.approx(summary["overall_score"], abs=1e-12)
-    for subset in ("core", "open"):
-        cell = found.breakdowns["subset"][subset]
-        assert (cell.predicted, cell.accuracy) == (
-            summary[subset]["num_eval_tasks"],
-            pytest.approx(summary[subset]["macro_mean_score"], abs=1e-12),
-        )
-    for dimension, cells in published["keyword_stats"].items():
-        ours = {name: (cell.predicted, cell.accuracy) for name, cell in found.breakdowns[dimension].items()}
-        assert ours == {
-            name: (cell["count"], pytest.approx(cell["average_score"], abs=1e-12)) for name, cell in cells.items()
-        }
-    assert len(published["keyword_stats"]) == 5
     assert {task["eval_type"] for task in tasks if pages[task["name"]].kind != task["eval_type"]} == set()
 
 
 @needs_files
 @needs_scorer
 def test_queries_and_tasks_of_the_judged_run_follow_from_the_judges_scores(metrics: MetricsProcess) -> None:
-    benchmark = MegaBench()
-    pages = {question.id: question for question in benchmark.read(PAGES)}
-    rows = 0
-    for task in given("open/Grok-2_SI_open_half.json.gz")["data"]:
-        page = pages[task["task_name"]]
-        scores = []
-        for query in task["query_response"]:
-            asked = request(query["response"], page.extra["rule"], query["correct_answer"])
-            reply = metrics.score({**asked, "given": query["scores"]["field"]})
-            assert reply["score"] == query["scores"]["query"]
-            scores.append((page, reply["score"]))
-        assert benchmark.mean(scores) == pytest.approx(task["mean_task_score"], abs=1e-12)
-        rows += len(scores)
-    assert rows == 379
+    of_queries, of_tasks = parity.queries(metrics)
+    assert of_queries.differing == of_tasks.differing == []
+    assert of_queries.compared == 379
 
 
 @needs_scorer
