@@ -119,6 +119,21 @@ def test_files_of_verdicts_are_compared(tmp_path: Path, capsys: pytest.CaptureFi
     assert "+100.00" in said
 
 
+def test_an_interval_of_few_flips_is_not_to_be_trusted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = []
+    for name, right in (
+        ("a_model_with_a_long_name_that_ends_in_one", 50),
+        ("a_model_with_a_long_name_that_ends_in_two", 52),
+    ):
+        rows = [{"id": f"q{n}", "extracted": "", "correct": n < right, "score": float(n < right)} for n in range(100)]
+        files.append(tmp_path / f"{name}.jsonl")
+        files[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, said = run(capsys, "compare", *files)
+    assert code == 0
+    assert "ends_in_two: 2 questions flipped, too few for the interval to be trusted" in said
+    assert "…" not in said
+
+
 def test_the_majority_is_the_earliest_of_the_most_frequent() -> None:
     assert majority(["A", "B", "B"]) == 1
     assert majority(["A", "B"]) == 0
