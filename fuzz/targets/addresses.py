@@ -49,6 +49,7 @@ def _unconnected(address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
     raise ConnectionRefusedError(111, "Connection refused")
 
 
+"a".encode("idna")  # imports the codec
 socket.getaddrinfo = _looked_up  # type: ignore[assignment]
 socket.create_connection = _unconnected  # type: ignore[assignment]
 

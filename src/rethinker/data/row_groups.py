@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rethinker.errors import DataError, DatasetError
+from rethinker.errors import ColumnError, DataError, DatasetError
 
 
 class RowGroups:
@@ -74,11 +74,11 @@ class RowGroups:
         """Read one row: column → Python value.
 
         Raises:
-            DataError: its row group is damaged.
+            DataError: its row group is damaged, or a value is one that Python does not have.
         """
         group = bisect_right(self._starts, row) - 1
         table, offset = self._table(group), row - self._starts[group]
-        return {name: table[place][offset].as_py() for place, name in enumerate(table.column_names)}
+        return {name: _value(table[place][offset], name) for place, name in enumerate(table.column_names)}
 
     def column(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
         """All of one column as a type, null where a file lacks it.
@@ -92,7 +92,9 @@ class RowGroups:
                 chunks.append(pa.nulls(footer.num_rows, kind))
                 continue
             try:
-                chunks += pq.read_table(file, columns=[name]).column(name).cast(kind).chunks
+                column = pq.read_table(file, columns=[name]).column(name).cast(kind)
+                column.validate(full=True)  # text in a file need not be UTF-8
+                chunks += column.chunks
             except (OSError, pa.ArrowException) as error:
                 raise DatasetError(f"{file}: column {name!r}: expected values of type {kind}: {error}") from error
         return pa.chunked_array(chunks, type=kind)
@@ -125,6 +127,13 @@ class RowGroups:
                     f"{self._memory_bytes}; write the file with smaller row groups "
                     "(pyarrow.parquet.write_table(…, row_group_size=200)), or raise the bound"
                 )
+
+
+def _value(scalar: pa.Scalar, name: str) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError) as error:  # text that is no UTF-8, a date after the year 9999
+        raise ColumnError(f"its value cannot be read: {error}", name) from error
 
 
 def _footer(file: Path) -> pq.FileMetaData:

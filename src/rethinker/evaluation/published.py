@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def published_rows(path: Path, *, needs: Sequence[str], within: Sequence[str] = 
         rows = list(_parquet_rows(path, within)) if _is_parquet(path) else list(_json_rows(path))
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, RecursionError) as error:  # json's and pyarrow's errors are ValueErrors
+    except (ValueError, OverflowError, EOFError, RecursionError, zlib.error) as error:  # json's, pyarrow's, gzip's
         raise DatasetError(f"{path} cannot be read: {error}") from error
     if not rows:
         raise DatasetError(f"{path} holds no questions")

@@ -53,7 +53,7 @@ def public_address(host: str, port: int) -> str:
     """
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte, or what no host can be named
         raise _refused(f"the host {host} of an image is not known") from error
     for each in found:
         if not _is_public(each):
