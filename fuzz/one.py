@@ -10,14 +10,18 @@ import contextlib
 import hashlib
 import importlib.util
 import sys
+import time
 import traceback
 from pathlib import Path
 
 from fuzz import fenced
 from fuzz.targets import Target, load
 
-SECONDS, MEGABYTES, LONGEST = 10, 2500, 4096
-"""Limits of one input's time, of the process's memory, and of an input's bytes."""
+CPU_SECONDS, MEGABYTES, LONGEST = 5, 2500, 4096
+"""Limits of what one input may cost, of the process's memory, and of an input's bytes."""
+
+HANGS_S = 600
+"""Seconds by the clock after which libFuzzer gives up: a busy machine may let a process wait for minutes."""
 
 
 def main() -> None:
@@ -33,7 +37,7 @@ def main() -> None:
     _warm_up(target)
     if not any(each.startswith("-merge") for each in arguments):
         _lay_out(target, Path(arguments[-1]))
-    limits = [f"-timeout={SECONDS}", f"-rss_limit_mb={MEGABYTES}", f"-max_len={LONGEST}", "-print_final_stats=1"]
+    limits = [f"-timeout={HANGS_S}", f"-rss_limit_mb={MEGABYTES}", f"-max_len={LONGEST}", "-print_final_stats=1"]
     itself = f"{sys.executable} -m fuzz.one {name} {findings}"  # which a merge starts anew
     atheris.Setup([itself, *limits, *arguments], lambda data: _try(target, data, Path(findings)))
     atheris.Fuzz()
@@ -62,9 +66,11 @@ def _warm_up(target: Target) -> None:
 
 
 def _try(target: Target, data: bytes, findings: Path) -> None:
+    began = time.process_time()
     try:
         with fenced.fence():
             target.check(data)
+        assert time.process_time() - began < CPU_SECONDS, f"it took {time.process_time() - began:.1f} s"
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 (whatever it is, it is a finding)

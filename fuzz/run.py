@@ -25,8 +25,11 @@ from fuzz.targets import CORPUS, NAMES
 ROOT = Path(__file__).parents[1]
 FINDINGS = Path(__file__).parent / "findings"
 CHUNK_S = 60
-MOST_KEPT, LARGEST_KEPT = 120, 1500
+MOST_KEPT, LARGEST_KEPT = 80, 1500
 """Files of a target's corpus, and bytes of one: it is in the repository."""
+
+FOUND = "found-"
+"""How the names begin of inputs that something was found by."""
 
 Result = dict[str, Any]
 
@@ -53,6 +56,7 @@ def fuzz(name: str, *, seconds: float, executions: int, save: bool, replay: bool
     with tempfile.TemporaryDirectory() as temporary:
         work, findings = Path(temporary) / "corpus", Path(temporary) / "findings"
         work.mkdir()
+        findings.mkdir()
         while (left := seconds - (time.monotonic() - began)) > 0 and done < executions:
             ran, edges = _chunk(name, work, findings, min(left, CHUNK_S), executions - done, replay=replay)
             done += ran
@@ -60,17 +64,17 @@ def fuzz(name: str, *, seconds: float, executions: int, save: bool, replay: bool
                 break
         if save and not replay:
             _boil_down(name, work, Path(temporary) / "boiled")
-        texts = sorted(findings.glob("*.txt")) if findings.is_dir() else []
+        texts = sorted(findings.glob("*.txt"))
         told = [text.read_text(encoding="utf-8").partition("\n")[0] for text in texts]
-        if findings.is_dir():
-            shutil.copytree(findings, FINDINGS, dirs_exist_ok=True)
+        shutil.copytree(findings, FINDINGS, dirs_exist_ok=True)
+        if save:
+            _remember(name, findings)
     return {"executions": done, "seconds": time.monotonic() - began, "edges": edges, "findings": told}
 
 
 def _chunk(name: str, work: Path, findings: Path, seconds: float, executions: int, *, replay: bool) -> tuple[int, int]:
     """Executions and edges of one process's life."""
     bounds = [f"-max_total_time={max(1, round(seconds))}", f"-runs={executions}", f"-artifact_prefix={findings}/"]
-    findings.mkdir(exist_ok=True)
     said = _child(name, findings, ["--replay"] if replay else [*bounds, str(work)], patience=seconds + 120)
     ran = re.search(r"number_of_executed_units: (\d+)", said)
     if ran is None or any(findings.glob("timeout-*")) or any(findings.glob("oom-*")):
@@ -104,11 +108,19 @@ def _boil_down(name: str, work: Path, boiled: Path) -> None:
     boiled.mkdir()
     _child(name, boiled.parent / "of-merging", ["-merge=1", str(boiled), str(work)], patience=600)
     small = sorted((file for file in boiled.iterdir() if file.stat().st_size <= LARGEST_KEPT), key=_size)[:MOST_KEPT]
-    if small:
-        shutil.rmtree(CORPUS / name, ignore_errors=True)
-        (CORPUS / name).mkdir(parents=True)
-        for file in small:
-            shutil.copy(file, CORPUS / name / file.name)
+    (CORPUS / name).mkdir(parents=True, exist_ok=True)
+    for file in (CORPUS / name).iterdir():
+        if small and not file.name.startswith(FOUND):
+            file.unlink()
+    for file in small:
+        shutil.copy(file, CORPUS / name / file.name)
+
+
+def _remember(name: str, findings: Path) -> None:
+    """Keep what was found: once it is mended, the corpus shows that it stays so."""
+    (CORPUS / name).mkdir(parents=True, exist_ok=True)
+    for file in findings.glob("*.bin"):
+        shutil.copy(file, CORPUS / name / f"{FOUND}{file.stem.rpartition('-')[2]}")
 
 
 def _size(file: Path) -> tuple[int, str]:
@@ -118,12 +130,12 @@ def _size(file: Path) -> tuple[int, str]:
 def add(path: Path, name: str, done: Result) -> None:
     """Add what was done to a result file."""
     result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"benchmark": "fuzz", "targets": {}}
-    before = result["targets"].get(name, {"executions": 0, "seconds": 0.0, "edges": 0, "findings": []})
+    before = result["targets"].get(name, {"executions": 0, "seconds": 0.0, "edges": 0})
     result["targets"][name] = {
         "executions": before["executions"] + done["executions"],
         "seconds": round(before["seconds"] + done["seconds"], 1),
         "edges": max(before["edges"], done["edges"]),
-        "findings": sorted({*before["findings"], *done["findings"]}),
+        "findings": done["findings"],
     }
     result["executions"] = sum(each["executions"] for each in result["targets"].values())
     result["machine"] = machine.record()

@@ -19,6 +19,8 @@ SEEDS = (
 
 def check(data: bytes) -> None:
     kind, answer, options, response = map(text, parts(data, 4))
+    if not answer.strip():
+        return  # no problem is made of it
     problem = Problem(
         id="p",
         images=(),

@@ -112,7 +112,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DatasetError(f"data file {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, OverflowError, RecursionError) as error:  # pyarrow's and json's errors are ValueErrors
+    except (ValueError, OverflowError, RecursionError, pa.ArrowException) as error:  # json's errors are ValueErrors
         raise DatasetError(f"data file {path} cannot be read: {error}") from error
 
 
