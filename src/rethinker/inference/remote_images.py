@@ -6,10 +6,12 @@ are not followed: a name cannot mean one host when it is judged and another when
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -33,6 +35,8 @@ def fetched(address: str, *, most: int, seconds: float) -> bytes:
     if not host or "@" in parts.netloc or port != _PORTS[parts.scheme]:
         raise _refused("an image's address must be a plain http or https one, on the usual port")
     connection = _Pinned(host, public_address(host, port), https=parts.scheme == "https", seconds=seconds)
+    alarm = threading.Timer(seconds, connection.cut)  # who sends a byte now and then never times out by himself
+    alarm.start()
     try:
         connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
         response = connection.getresponse()
@@ -42,6 +46,7 @@ def fetched(address: str, *, most: int, seconds: float) -> bytes:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _refused(f"the image at {host} cannot be fetched: {error}") from error
     finally:
+        alarm.cancel()
         connection.close()
 
 
@@ -91,8 +96,15 @@ class _Pinned(http.client.HTTPConnection):
         self._context = ssl.create_default_context() if https else None
 
     def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), self.timeout)
-        self.sock = self._context.wrap_socket(plain, server_hostname=self.host) if self._context else plain
+        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        if self._context:
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+
+    def cut(self) -> None:
+        """End it, whoever waits for what."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _refused(message: str) -> Refused:
