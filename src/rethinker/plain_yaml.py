@@ -12,6 +12,9 @@ MOST_CHARACTERS = 10_000_000
 LONGEST_INTEGER = 100
 """Characters; what Python cannot print again is no number anybody means."""
 
+DEEPEST = 100
+"""Sections within sections; what reads them must not run out of stack, nor of time."""
+
 _FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What PyYAML's constructors raise for values that are not of the type their tag names."""
 
@@ -27,6 +30,22 @@ class PlainLoader(yaml.SafeLoader):
                 problem=f"its aliases stand for more than {MOST_CHARACTERS:,} characters", problem_mark=node.start_mark
             )
         return node
+
+    def fetch_flow_collection_start(self, token_class: type[yaml.Token]) -> None:
+        """One more within brackets."""
+        self._bound(self.flow_level)
+        super().fetch_flow_collection_start(token_class)
+
+    def add_indent(self, column: int) -> bool:
+        """One more by indentation."""
+        self._bound(len(self.indents))
+        return super().add_indent(column)
+
+    def _bound(self, depth: int) -> None:
+        if depth > DEEPEST:
+            raise yaml.MarkedYAMLError(
+                problem=f"more than {DEEPEST} sections within sections", problem_mark=self.get_mark()
+            )
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """A whole number that can be printed."""
