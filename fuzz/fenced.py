@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,20 +40,25 @@ class Escaped(BaseException):
 @contextmanager
 def fence() -> Iterator[None]:
     """Let nothing out while the block runs."""
-    _State.up = True
+    _STATE.up = True
     try:
         yield
     finally:
-        _State.up = False
+        _STATE.up = False
 
 
-class _State:
+class _State(threading.local):
+    """Of one thread: what others do, a pool that restarts its worker for example, is theirs."""
+
     up = False
-    hooked = False
+
+
+_STATE = _State()
+_HOOKED: list[bool] = []
 
 
 def _judge(event: str, arguments: tuple[object, ...]) -> None:
-    if not _State.up:
+    if not _STATE.up:
         return
     if event in FORBIDDEN:
         raise Escaped(f"{event}{arguments!r:.200}")
@@ -74,6 +80,6 @@ def _judge_open(path: object, mode: object, flags: object) -> None:
 
 def install() -> None:
     """Hook in, once; a hook cannot be taken out again."""
-    if not _State.hooked:
-        _State.hooked = True
+    if not _HOOKED:
+        _HOOKED.append(True)
         sys.addaudithook(_judge)
