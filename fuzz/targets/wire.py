@@ -15,8 +15,9 @@ SEEDS = (
 def check(data: bytes) -> None:
     inbox = Inbox()
     try:
-        for start in range(0, len(data), 7):
-            for message in inbox.feed(data[start : start + 7]):
+        step = len(data) // 5 + 1  # cut anywhere
+        for start in range(0, len(data), step):
+            for message in inbox.feed(data[start : start + step]):
                 record = message.get("verdict")
                 if isinstance(record, dict):
                     assert isinstance(decode_verdict(record).outcome, Outcome)
