@@ -75,7 +75,7 @@ def fuzz(name: str, *, seconds: float, executions: int, save: bool, replay: bool
 def _chunk(name: str, work: Path, findings: Path, seconds: float, executions: int, *, replay: bool) -> tuple[int, int]:
     """Executions and edges of one process's life."""
     bounds = [f"-max_total_time={max(1, round(seconds))}", f"-runs={executions}", f"-artifact_prefix={findings}/"]
-    said = _child(name, findings, ["--replay"] if replay else [*bounds, str(work)], patience=seconds + 120)
+    said = _child(name, findings, ["--replay"] if replay else [*bounds, str(work)], patience=3600)
     ran = re.search(r"number_of_executed_units: (\d+)", said)
     if ran is None or any(findings.glob("timeout-*")) or any(findings.glob("oom-*")):
         (findings / f"{name}-ended.txt").write_text(
@@ -106,7 +106,7 @@ def _child(name: str, findings: Path, arguments: list[str], *, patience: float) 
 def _boil_down(name: str, work: Path, boiled: Path) -> None:
     """Keep the smallest inputs that cover what all of them do."""
     boiled.mkdir()
-    _child(name, boiled.parent / "of-merging", ["-merge=1", str(boiled), str(work)], patience=600)
+    _child(name, boiled.parent / "of-merging", ["-merge=1", str(boiled), str(work)], patience=3600)
     small = sorted((file for file in boiled.iterdir() if file.stat().st_size <= LARGEST_KEPT), key=_size)[:MOST_KEPT]
     (CORPUS / name).mkdir(parents=True, exist_ok=True)
     for file in (CORPUS / name).iterdir():
