@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rethinker.config import Config
 from rethinker.config_section import Section
 from rethinker.errors import ConfigError
+from rethinker.plain_yaml import PlainLoader, plain_yaml
 from rethinker.trees import leaves
 
 Tree = dict[str, Any]
@@ -27,6 +28,9 @@ Root = TypeVar("Root", bound=Section)
 
 Keys = tuple[str, ...]
 """Where a key stands: ("learner", "lr")."""
+
+DEEPEST = 16
+"""Sections within sections that an override may name; there are fewer."""
 
 Variants = tuple[type[Section], ...]
 """The classes that can stand in one place, told apart by `kind`."""
@@ -94,7 +98,7 @@ def diff(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
 # ---- layers ------------------------------------------------------------------------------------------------------
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(PlainLoader):
     """Safe loader that refuses a key written twice, of which plain YAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -131,12 +135,12 @@ def read_yaml(file: Path) -> Tree:
 
 def _parse_yaml(text: str, origin: str) -> Any:
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
+        return plain_yaml(text, _UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{origin}{place}: {error.problem or 'not valid YAML'}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise ConfigError(f"{origin}: not valid YAML: {error}") from None
 
 
@@ -145,7 +149,7 @@ def _override_layer(overrides: Sequence[str], root: type[Section]) -> Tree:
     for override in overrides:
         key, equals, text = override.partition("=")
         parts = key.strip().split(".")
-        if not equals or not all(parts):
+        if not equals or not all(parts) or len(parts) > DEEPEST:
             raise ConfigError(f"override {override!r} is not of the form section.key=value")
         value: Any = text if _is_text(root, parts) else _parse_yaml(text, f"override {override!r}")
         for part in reversed(parts):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rethinker.errors import DataError, DatasetError
+from rethinker.errors import ColumnError, DataError, DatasetError
+
+BATCH_ROWS = 64
+"""Rows read at once, after which their size is looked at."""
+
+FAULTS = (OSError, OverflowError, ValueError, pa.ArrowException)
+"""What pyarrow raises for a damaged file; names that are no UTF-8 are ValueErrors."""
 
 
 class RowGroups:
@@ -74,11 +80,11 @@ class RowGroups:
         """Read one row: column → Python value.
 
         Raises:
-            DataError: its row group is damaged.
+            DataError: its row group is damaged, or a value is one that Python does not have.
         """
         group = bisect_right(self._starts, row) - 1
         table, offset = self._table(group), row - self._starts[group]
-        return {name: table[place][offset].as_py() for place, name in enumerate(table.column_names)}
+        return {name: _value(table[place][offset], name) for place, name in enumerate(table.column_names)}
 
     def column(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
         """All of one column as a type, null where a file lacks it.
@@ -92,8 +98,12 @@ class RowGroups:
                 chunks.append(pa.nulls(footer.num_rows, kind))
                 continue
             try:
-                chunks += pq.read_table(file, columns=[name]).column(name).cast(kind).chunks
-            except (OSError, pa.ArrowException) as error:
+                column = pq.read_table(file, columns=[name]).column(name).cast(kind)
+                column.validate(full=True)  # text in a file need not be UTF-8
+                if len(column) != footer.num_rows:
+                    raise DatasetError(f"{file}: column {name!r} holds {len(column)} values, not {footer.num_rows}")
+                chunks += column.chunks
+            except FAULTS as error:
                 raise DatasetError(f"{file}: column {name!r}: expected values of type {kind}: {error}") from error
         return pa.chunked_array(chunks, type=kind)
 
@@ -112,9 +122,24 @@ class RowGroups:
         place, number = self._groups[group]
         try:
             with pq.ParquetFile(self._files[place], metadata=self._footers[place]) as file:
-                return file.read_row_group(number, columns=self._columns[place], use_threads=False)
-        except (OSError, pa.ArrowException) as error:
+                batches = list(self._batches(file, place, number))
+                table = pa.Table.from_batches(batches, batches[0].schema if batches else pa.schema([]))
+        except FAULTS as error:
             raise DataError(f"row group {number} cannot be read: {error}") from error
+        if table.num_rows != self._footers[place].row_group(number).num_rows:
+            raise DataError(f"row group {number} holds other than the rows that its file says; write the file again")
+        return table
+
+    def _batches(self, file: pq.ParquetFile, place: int, number: int) -> Iterator[pa.RecordBatch]:
+        """A row group by and by: the size that its footer says may be a lie, and a short word a million times a row."""
+        size = 0
+        for batch in file.iter_batches(
+            BATCH_ROWS, row_groups=[number], columns=self._columns[place], use_threads=False
+        ):
+            size += batch.nbytes
+            if size > self._memory_bytes:
+                raise DataError(f"row group {number} unpacks to more than data.row_group_bytes={self._memory_bytes}")
+            yield batch
 
     def _refuse_what_cannot_fit(self) -> None:
         for place, group in self._groups:
@@ -127,10 +152,22 @@ class RowGroups:
                 )
 
 
+def _value(scalar: pa.Scalar, name: str) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError) as error:  # text that is no UTF-8, a date after the year 9999
+        raise ColumnError(f"its value cannot be read: {error}", name) from error
+
+
 def _footer(file: Path) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(file)
+        footer = pq.read_metadata(file)
+        footer.schema.to_arrow_schema()
+        rows = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
     except OSError as error:
         raise DatasetError(f"data file {file} cannot be read: {error.strerror or error}; check data.path") from error
-    except pa.ArrowException as error:
+    except FAULTS as error:
         raise DatasetError(f"{file} is no parquet file: {error}") from error
+    if min(rows, default=0) < 0 or sum(rows) != footer.num_rows:
+        raise DatasetError(f"{file} is no parquet file: its row groups hold {sum(rows)} rows, not {footer.num_rows}")
+    return footer

@@ -67,6 +67,9 @@ class Table(ABC):
         """Write some rows, in ascending order, in this table's format, with every column they have.
 
         A column added takes a name that no column has.
+
+        Raises:
+            DatasetError: the rows cannot be read, or written again.
         """
 
     def digest(self) -> str:
@@ -112,7 +115,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DatasetError(f"data file {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # pyarrow's and json's errors are ValueErrors
+    except (ValueError, OverflowError, RecursionError, pa.ArrowException) as error:  # json's errors are ValueErrors
         raise DatasetError(f"data file {path} cannot be read: {error}") from error
 
 
@@ -205,9 +208,15 @@ class _Parquet(Table):
         schema = self._schema
         for name in added or {}:
             schema = _with_number(schema, name)
+        try:
+            self._write(file, frozenset(rows), added or {}, schema)
+        except pa.ArrowException as error:
+            raise DatasetError(f"data file {self.path} cannot be written as parquet again: {error}") from error
+
+    def _write(self, file: BinaryIO, rows: frozenset[int], added: Added, schema: pa.Schema) -> None:
         with pq.ParquetWriter(file, schema) as writer:
             gathered: list[pa.RecordBatch] = []
-            for batch in self._chosen(frozenset(rows), added or {}, schema):
+            for batch in self._chosen(rows, added, schema):
                 gathered.append(batch)
                 if sum(each.nbytes for each in gathered) >= ROW_GROUP_BYTES:
                     writer.write_table(pa.Table.from_batches(gathered))

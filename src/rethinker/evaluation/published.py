@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,13 @@ class PublishedRow:
         return tuple(ImageRef(file=file, column=column) for file in files if file.is_file())
 
 
+FAULTS = (
+    *(ValueError, OverflowError, RecursionError, EOFError, zlib.error),
+    *(NotImplementedError, LookupError, TypeError, MemoryError),
+)
+"""What json and gzip raise for a damaged file, and pyarrow, whose errors are of these."""
+
+
 def published_rows(path: Path, *, needs: Sequence[str], within: Sequence[str] = ()) -> list[PublishedRow]:
     """All rows of a benchmark's file, in order.
 
@@ -62,7 +70,7 @@ def published_rows(path: Path, *, needs: Sequence[str], within: Sequence[str] = 
         rows = list(_parquet_rows(path, within)) if _is_parquet(path) else list(_json_rows(path))
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, RecursionError) as error:  # json's and pyarrow's errors are ValueErrors
+    except FAULTS as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     if not rows:
         raise DatasetError(f"{path} holds no questions")

@@ -7,7 +7,6 @@ books alone (`user`, `metadata`, …) is passed over.
 from __future__ import annotations
 
 import json
-import math
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -223,7 +222,7 @@ def _number(
     fields: Mapping[str, Any], name: str, usual: float, *, least: float, most: float, above: bool = False
 ) -> float:
     value = fields.get(name, usual)
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    fits = isinstance(value, int | float) and not isinstance(value, bool)
     if not fits or not least <= value <= most or (above and value == least):
         raise _wrong(name, value, f"a number {'above' if above else 'from'} {least:g} {'up ' * above}to {most:g}")
     return float(value)

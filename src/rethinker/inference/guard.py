@@ -68,7 +68,7 @@ class Guard:
         if self._digest is None and _host(host) not in LOOPBACK:
             raise Refused(f"this server is for this machine alone, not for the host {host[:80]!r}", status=403)
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _netloc(origin) != host:
             raise Refused("pages of other origins may not ask here", status=403)
         if self._digest is None or path in self._open:
             return
@@ -86,6 +86,13 @@ class Guard:
 def _digest(token: str) -> bytes:
     """Of one length, so that comparing tells nothing of the token's."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _host(netloc: str) -> str | None:

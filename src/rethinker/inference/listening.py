@@ -10,14 +10,17 @@ import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from rethinker.errors import ConfigError
+from rethinker.open_files import allow_open_files
 
 HEAD_S = 15.0
-"""A connection that has sent no whole head of a request by then is closed."""
+"""A connection that has sent no whole head of a request by then is closed; one that was answered before, at the latest
+after twice that."""
 
 SWEEP_S = 0.25
 """How often idle connections are looked for while the server ends."""
@@ -35,11 +38,25 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(HEAD_S, self._close_silent)
+        self.loop.call_later(HEAD_S, self._close_silent, None)
 
-    def _close_silent(self) -> None:
-        if self.cycle is None:
+    def _close_silent(self, before: RequestResponseCycle | None) -> None:
+        """Look every so often whether there is another request than at the last look, or one being answered."""
+        if self.cycle is before:
             self.close_idle()
+        if not self.transport.is_closing():
+            self.loop.call_later(HEAD_S, self._close_silent, self.cycle)
+
+    def send_400_response(self, msg: str) -> None:
+        """End what is no HTTP any more. A request that was begun with it hears that nobody listens, or its answer would
+        be one too many."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def close_idle(self) -> None:
         """Close, unless an answer is under way."""
@@ -124,4 +141,5 @@ def serve_until_stopped(
         await serving
 
     sys.setswitchinterval(SWITCH_S)
+    allow_open_files(4 * CONNECTIONS)
     asyncio.run(run())

@@ -6,10 +6,12 @@ are not followed: a name cannot mean one host when it is judged and another when
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -33,6 +35,8 @@ def fetched(address: str, *, most: int, seconds: float) -> bytes:
     if not host or "@" in parts.netloc or port != _PORTS[parts.scheme]:
         raise _refused("an image's address must be a plain http or https one, on the usual port")
     connection = _Pinned(host, public_address(host, port), https=parts.scheme == "https", seconds=seconds)
+    alarm = threading.Timer(seconds, connection.cut)  # who sends a byte now and then never times out by himself
+    alarm.start()
     try:
         connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
         response = connection.getresponse()
@@ -42,6 +46,7 @@ def fetched(address: str, *, most: int, seconds: float) -> bytes:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _refused(f"the image at {host} cannot be fetched: {error}") from error
     finally:
+        alarm.cancel()
         connection.close()
 
 
@@ -53,7 +58,7 @@ def public_address(host: str, port: int) -> str:
     """
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte, or what no host can be named
         raise _refused(f"the host {host} of an image is not known") from error
     for each in found:
         if not _is_public(each):
@@ -77,8 +82,8 @@ def _read(response: http.client.HTTPResponse, host: str, most: int, until: float
         read += part
         if len(read) > most:
             raise _refused(f"the image at {host} has more than the {most:,} bytes allowed")
-        if time.monotonic() > until:
-            raise _refused(f"{host} takes too long to send an image")
+    if time.monotonic() > until:  # cut off, whatever had come by then
+        raise _refused(f"{host} takes too long to send an image")
     return bytes(read)
 
 
@@ -91,8 +96,15 @@ class _Pinned(http.client.HTTPConnection):
         self._context = ssl.create_default_context() if https else None
 
     def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), self.timeout)
-        self.sock = self._context.wrap_socket(plain, server_hostname=self.host) if self._context else plain
+        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        if self._context:
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+
+    def cut(self) -> None:
+        """End it, whoever waits for what."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _refused(message: str) -> Refused:

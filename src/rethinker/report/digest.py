@@ -5,9 +5,9 @@ The responses themselves stay on disk; `sample` chooses which of them a page hol
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +21,23 @@ Row = Mapping[str, Any]
 WORDS = ("wait", "check", "verify", "mistake", "actually", "again", "however", "but", "let me", "look")
 """Words by which a response shows that it considers what it said; the run's own marker is counted too."""
 
+MOST_BYTES = 500_000_000
+"""Of a step's responses, unpacked; a thousandth of that can unpack to it."""
+
+DAMAGED = (
+    OSError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
+"""What reading a file raises that holds other things than a run wrote."""
+
+_STEP = re.compile(r"\d{1,12}\.jsonl\.gz", re.ASCII)
 _GYM = re.compile(r"gym/(?P<family>.+?)-(?P<level>\d+)(/|$)")
 
 
@@ -139,7 +156,8 @@ class Digester:
 
 def step_files(folder: Path) -> list[Path]:
     """The files of a run's `rollouts/`, by step."""
-    return sorted(folder.glob("*.jsonl.gz"), key=step_of)
+    found = (path for path in folder.glob("*.jsonl.gz") if _STEP.fullmatch(path.name) and path.is_file())
+    return sorted(found, key=step_of)
 
 
 def step_of(path: Path) -> int:
@@ -148,8 +166,16 @@ def step_of(path: Path) -> int:
 
 
 def lines_of(path: Path) -> list[bytes]:
-    """The lines of a step's file; at once, which takes a third of the time of one by one."""
-    return gzip.decompress(path.read_bytes()).splitlines()
+    """The lines of a step's file; at once, which takes a third of the time of one by one.
+
+    Raises:
+        ValueError: it ends too early, or unpacks to more than a step can be.
+    """
+    unpacker = zlib.decompressobj(wbits=31)
+    text = unpacker.decompress(path.read_bytes(), MOST_BYTES)
+    if not unpacker.eof:
+        raise ValueError(f"it ends too early, or holds more than {MOST_BYTES:,} bytes")
+    return text.splitlines()
 
 
 def without_tokens(line: bytes) -> Row:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rethinker.report.digest import GroupDigest
 from rethinker.report.reading import RunReader
 from rethinker.report.sample import chosen
 from rethinker.report.shown import image_bytes, shown_groups, shown_images
+from rethinker.report.strict_json import strict
 
 Json = dict[str, Any]
 
@@ -75,21 +75,12 @@ def ablation_in(folder: Path) -> tuple[Json, list[Path]] | None:
         return None
     try:
         result = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is no JSON: {error}; run the ablation again") from error
     if not isinstance(result, dict) or "arms" not in result:
         raise RunFolderError(f"{path} holds no ablation; it needs `arms`")
     runs = sorted(path.parent for path in folder.glob("*/config.yaml"))
-    return finite(result), runs
-
-
-def finite(value: Any) -> Any:
-    """Numbers that are not finite as null, since the page reads strict JSON."""
-    if isinstance(value, dict):
-        return {key: finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return strict(result), runs
 
 
 def _names(runs: Sequence[RunReader]) -> list[str]:

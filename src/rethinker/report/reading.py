@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,9 @@ from typing import Any
 import yaml
 
 from rethinker.errors import RunFolderError
-from rethinker.report.digest import Digester, GroupDigest, Share, StepDigest, step_files
+from rethinker.plain_yaml import plain_yaml
+from rethinker.report.digest import DAMAGED, Digester, GroupDigest, Share, StepDigest, step_files
+from rethinker.report.strict_json import strict
 
 Json = dict[str, Any]
 
@@ -36,9 +37,10 @@ class RunReader:
         if not config.is_file() and not (folder / "metrics.jsonl").is_file():
             raise RunFolderError(f"{folder} holds no run: it has no config.yaml; give a folder of `rethinker train`")
         self.config = _yaml(config)
-        marker = (self.config.get("evaluation") or {}).get("marker", "wait")
-        self._digester = Digester(marker)
-        self.marker: str = marker
+        evaluation = self.config.get("evaluation")
+        marker = evaluation.get("marker") if isinstance(evaluation, dict) else None
+        self.marker = marker if isinstance(marker, str) else "wait"
+        self._digester = Digester(self.marker)
         self._steps: dict[Path, tuple[tuple[int, int], StepDigest]] = {}
         self._changed = -1
         self._tail = MetricsTail(folder / "metrics.jsonl")
@@ -64,7 +66,7 @@ class RunReader:
                 steps[path] = known if known and known[0] == state else (state, self._digester.read(path))
             except FileNotFoundError:  # removed for want of room, or cut back by a resume
                 continue
-            except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+            except DAMAGED as error:
                 raise RunFolderError(f"{path} is damaged ({error}); remove it") from error
         self._steps = steps
 
@@ -94,9 +96,9 @@ class RunReader:
             summary = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunFolderError(f"{path} is no JSON: {error}; remove it and write the report again") from error
-        return summary if isinstance(summary, dict) else None
+        return strict(summary) if isinstance(summary, dict) else None
 
     def metrics(self, after: int = 0) -> Json:
         """Metrics by name, a column each, of the steps after `after`; numbers to five digits."""
@@ -142,18 +144,18 @@ class MetricsTail:
             whole, newline, _ = file.read().rpartition(b"\n")
         try:
             rows = [json.loads(line) for line in whole.split(b"\n")] if newline else []
-            self.rows += [{**row, "step": int(row["step"])} for row in rows]
-        except (ValueError, KeyError, TypeError) as error:
+            self.rows += [{**strict(row), "step": int(row["step"])} for row in rows]
+        except DAMAGED as error:
             raise RunFolderError(f"{self._path} holds a line that is no line of metrics; remove the line") from error
         self._end += len(whole) + len(newline)
 
 
 def _yaml(path: Path) -> Json:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        config = plain_yaml(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RunFolderError(f"{path} is no YAML: {error}; put the run's own configuration back") from error
-    return config if isinstance(config, dict) else {}
+    return strict(config) if isinstance(config, dict) else {}
 
 
 def _short(value: Any) -> Any:

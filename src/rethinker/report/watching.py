@@ -6,20 +6,24 @@ protects on loopback or behind a tunnel, so any other address must be asked for 
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import json
 import secrets
 import socket
+import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from rethinker.errors import ConfigError, RunFolderError
+from rethinker.open_files import allow_open_files
 from rethinker.report.digest import GroupDigest
 from rethinker.report.document import document, sample_of
 from rethinker.report.page import page
@@ -29,6 +33,12 @@ from rethinker.report.shown import image_bytes
 
 SECONDS = 3
 """Between two questions of a page."""
+
+HEAD_S, ANSWER_S = 10.0, 60.0
+"""Most seconds that a viewer may take to ask, and to take in an answer."""
+
+CONNECTIONS = 1024
+"""More are closed at once."""
 
 _PAGE_BYTES, _NEWS_BYTES = 3_000_000, 300_000
 _CHARS_OF_TOKEN = 8
@@ -45,6 +55,7 @@ def serve(folder: Path, *, host: str, port: int, token: str | None, ready: Calla
         ConfigError: another address than loopback without a token, or one that cannot be had.
         RunFolderError: the folder holds no run.
     """
+    allow_open_files(4 * CONNECTIONS)
     server = open_server(folder, host=host, port=port, token=token)
     with server:
         ready(server.url)
@@ -144,6 +155,7 @@ class Watch(ThreadingHTTPServer):
     """The server of one run."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], live: LiveRun, token: str) -> None:
         if ":" in address[0]:
@@ -151,6 +163,7 @@ class Watch(ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self.live = live
         self.token = token
+        self._open = threading.BoundedSemaphore(CONNECTIONS)
 
     @property
     def url(self) -> str:
@@ -159,16 +172,65 @@ class Watch(ThreadingHTTPServer):
         shown = f"[{host!s}]" if ":" in str(host) else str(host)
         return f"http://{shown}:{port}/?token={quote(self.token, safe='')}"
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, unless there are too many."""
+        if self._open.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """One connection's life."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._open.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a viewer that went away."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class _Head(io.RawIOBase):
+    """What comes from a connection, until a moment."""
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self._connection = connection
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        """Wait for some of it.
+
+        Raises:
+            TimeoutError: the moment has come, however little is sent again and again.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(into)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: Watch
     server_version = "rethinker"
     sys_version = ""
-    timeout: ClassVar[float] = 30.0
+
+    def setup(self) -> None:
+        """Have the whole head come within its time."""
+        super().setup()
+        self.rfile = io.BufferedReader(_Head(self.connection, time.monotonic() + HEAD_S))
 
     def do_GET(self) -> None:
         """The page, or what is new."""
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError as error:
+            return self._answer(HTTPStatus.BAD_REQUEST, "text/plain", f"this is no address: {error}")
         asked = {name: values[-1] for name, values in parse_qs(url.query).items()}
         if not self._allowed(asked):
             return self._answer(
@@ -184,7 +246,9 @@ class _Handler(BaseHTTPRequestHandler):
                     seen=int(asked.get("seen", 0)),
                     ended=asked.get("ended") == "true",
                 )
-                return self._answer(HTTPStatus.OK, "application/json", json.dumps(news, ensure_ascii=False))
+                return self._answer(
+                    HTTPStatus.OK, "application/json", json.dumps(news, ensure_ascii=False, allow_nan=False)
+                )
         except RunFolderError as error:
             return self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", str(error))
         except ValueError as error:
@@ -197,6 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
         content = text.encode(errors="replace")
+        self.connection.settimeout(ANSWER_S)
         self.send_response(status)
         for name, value in (
             ("Content-Type", f"{kind}; charset=utf-8"),

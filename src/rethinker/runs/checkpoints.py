@@ -138,13 +138,16 @@ def verified(path: Path) -> Meta:
     """
     try:
         document = json.loads((path / "meta.json").read_bytes())
-        meta, files = _meta(document), dict(document["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        meta = _meta(document)
+        files = {str(name): str(expected["sha256"]) for name, expected in dict(document["files"]).items()}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, "meta.json", "is missing or unreadable") from error
     for name, expected in files.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            raise _damaged(path, "meta.json", f"names {name!r}, which is no file of the checkpoint")
         if not (path / name).is_file():
             raise _damaged(path, name, "is missing")
-        if sha256(path / name) != expected["sha256"]:
+        if sha256(path / name) != expected:
             raise _damaged(path, name, "is damaged: its SHA-256 is not the one it was saved with")
     return meta
 
@@ -243,8 +246,11 @@ class Checkpoints:
         """
         meta = verified(path)
         self._check_config(path, meta)
-        state = decode(json.loads((path / "state.json").read_bytes()), load_file(path / "state.safetensors"))
-        return state, meta
+        try:
+            document, tensors = json.loads((path / "state.json").read_bytes()), load_file(path / "state.safetensors")
+        except (OSError, ValueError, RecursionError, SafetensorError) as error:
+            raise _damaged(path, "state", f"cannot be read: {error!s:.200}") from error
+        return decode(document, tensors), meta
 
     def _model_bytes(self, *, otherwise: int) -> int:
         """What the Hugging Face folder will take: as the last one did; a state holds the weights and more."""
@@ -301,14 +307,22 @@ def _write_meta(folder: Path, *, step: int, accuracy: float | None, config: Mapp
 
 
 def _meta(document: Mapping[str, Any]) -> Meta:
-    return Meta(step=document["step"], accuracy=document["accuracy"], config=document["config"])
+    """What a `meta.json` says.
+
+    Raises:
+        TypeError: it holds other things than a checkpoint's does; likewise KeyError.
+    """
+    step, accuracy, config = document["step"], document["accuracy"], document["config"]
+    if type(step) is not int or not isinstance(accuracy, int | float | None) or not isinstance(config, dict):
+        raise TypeError(f"step {step!r:.40}, accuracy {accuracy!r:.40}")
+    return Meta(step=step, accuracy=accuracy, config=config)
 
 
 def _accuracy(path: Path) -> float | None:
     """None where the meta is damaged, too: `load` says so, and choosing the best is no place to stop."""
     try:
         return _meta(json.loads((path / "meta.json").read_bytes())).accuracy
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

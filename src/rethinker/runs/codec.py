@@ -71,7 +71,7 @@ def decode(document: Json, tensors: Mapping[str, torch.Tensor]) -> State:
     """
     try:
         return _Decoder(document["objects"], tensors).node(document["root"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"the state does not fit this version of rethinker ({type(error).__name__}: {error}); "
             "resume it with the version that saved it"

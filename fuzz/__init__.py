@@ -1,0 +1,1 @@
+"""Fuzzing of what reads model output, data, settings, requests and run folders."""
