@@ -50,15 +50,15 @@ def main() -> int:
     return 1 if found else 0
 
 
-def fuzz(name: str, *, seconds: float, executions: int, save: bool, replay: bool) -> Result:
-    """Fuzz one target until either bound; what came of it."""
+def fuzz(name: str, *, seconds: float, executions: int, save: bool, replay: bool, seed: int = 0) -> Result:
+    """Fuzz one target until either bound; what came of it. Seed 0 is another one every time."""
     began, done, edges = time.monotonic(), 0, 0
     with tempfile.TemporaryDirectory() as temporary:
         work, findings = Path(temporary) / "corpus", Path(temporary) / "findings"
         work.mkdir()
         findings.mkdir()
         while (left := seconds - (time.monotonic() - began)) > 0 and done < executions:
-            ran, edges = _chunk(name, work, findings, min(left, CHUNK_S), executions - done, replay=replay)
+            ran, edges = _chunk(name, work, findings, min(left, CHUNK_S), executions - done, replay, seed)
             done += ran
             if replay:
                 break
@@ -72,9 +72,12 @@ def fuzz(name: str, *, seconds: float, executions: int, save: bool, replay: bool
     return {"executions": done, "seconds": time.monotonic() - began, "edges": edges, "findings": told}
 
 
-def _chunk(name: str, work: Path, findings: Path, seconds: float, executions: int, *, replay: bool) -> tuple[int, int]:
+def _chunk(
+    name: str, work: Path, findings: Path, seconds: float, executions: int, replay: bool, seed: int
+) -> tuple[int, int]:
     """Executions and edges of one process's life."""
-    bounds = [f"-max_total_time={max(1, round(seconds))}", f"-runs={executions}", f"-artifact_prefix={findings}/"]
+    bounds = [f"-max_total_time={max(1, round(seconds))}", f"-runs={executions}", f"-seed={seed}"]
+    bounds.append(f"-artifact_prefix={findings}/")
     said = _child(name, findings, ["--replay"] if replay else [*bounds, str(work)], patience=3600)
     ran = re.search(r"number_of_executed_units: (\d+)", said)
     if ran is None or any(findings.glob("timeout-*")) or any(findings.glob("oom-*")):

@@ -34,7 +34,10 @@ def fetched(address: str, *, most: int, seconds: float) -> bytes:
         raise _refused(f"the image's address cannot be read: {error}") from error
     if not host or "@" in parts.netloc or port != _PORTS[parts.scheme]:
         raise _refused("an image's address must be a plain http or https one, on the usual port")
-    connection = _Pinned(host, public_address(host, port), https=parts.scheme == "https", seconds=seconds)
+    try:
+        connection = _Pinned(host, public_address(host, port), https=parts.scheme == "https", seconds=seconds)
+    except http.client.InvalidURL as error:
+        raise _refused(f"the image's address cannot be read: {error}") from error
     alarm = threading.Timer(seconds, connection.cut)  # who sends a byte now and then never times out by himself
     alarm.start()
     try:
