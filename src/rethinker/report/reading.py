@@ -15,6 +15,7 @@ import yaml
 
 from rethinker.errors import RunFolderError
 from rethinker.report.digest import Digester, GroupDigest, Share, StepDigest, step_files
+from rethinker.runs.format import check_run_format
 
 Json = dict[str, Any]
 
@@ -35,6 +36,7 @@ class RunReader:
         config = folder / "config.yaml"
         if not config.is_file() and not (folder / "metrics.jsonl").is_file():
             raise RunFolderError(f"{folder} holds no run: it has no config.yaml; give a folder of `rethinker train`")
+        check_run_format(folder)
         self.config = _yaml(config)
         marker = (self.config.get("evaluation") or {}).get("marker", "wait")
         self._digester = Digester(marker)
