@@ -36,9 +36,9 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or 3.12 found; install one or pass PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core-stamp: pyproject.toml constraints.txt scripts/mend_torchvision.py | $(BIN)/python
+$(VENV)/.core-stamp: pyproject.toml constraints.txt src/rethinker/mend_torchvision.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	$(BIN)/python scripts/mend_torchvision.py
+	$(BIN)/python -m rethinker.mend_torchvision
 	@touch $@
 
 $(VENV)/.docs-stamp: $(VENV)/.core-stamp

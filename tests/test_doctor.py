@@ -1,3 +1,4 @@
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ def test_the_missing_operator_names_schemas_and_the_command_that_mends_it() -> N
     check = doctor.check_torchvision("RuntimeError: operator torchvision::nms does not exist")
     assert check.status is Status.FAIL
     assert "torchvision::nms and torchvision::qnms" in check.what
-    assert check.fix == "python scripts/mend_torchvision.py"
-    assert Path(check.fix.split()[1]).exists() or (Path(__file__).parents[1] / check.fix.split()[1]).exists()
+    assert check.fix == "python -m rethinker.mend_torchvision"
+    assert find_spec(check.fix.split()[-1])
 
 
 def test_another_import_failure_is_shown_as_it_is() -> None:

@@ -1,4 +1,4 @@
-"""The import hook of scripts/mend_torchvision.py, against stand-ins for torch and torchvision."""
+"""The import hook of rethinker.mend_torchvision, against stand-ins for torch and torchvision."""
 
 import importlib.util
 import subprocess
@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "mend_torchvision.py"
+SCRIPT = Path(__file__).parents[1] / "src" / "rethinker" / "mend_torchvision.py"
 
 TORCH = """
 from types import SimpleNamespace

@@ -155,7 +155,7 @@ def check_torchvision(failure: str) -> Check:
         f"torchvision {_version('torchvision')} beside torch {_version('torch')}: its compiled operators do not load, "
         "so the schemas torchvision::nms and torchvision::qnms are missing"
     )
-    return Check(name=name, status=Status.FAIL, what=what, fix="python scripts/mend_torchvision.py")
+    return Check(name=name, status=Status.FAIL, what=what, fix="python -m rethinker.mend_torchvision")
 
 
 def check_device() -> Check:

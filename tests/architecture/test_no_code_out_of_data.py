@@ -21,6 +21,7 @@ PROGRAMS = {
     "evaluation/megabench/process.py": "the sandbox for code that a model wrote, and the rules' own worker",
     "rewards/process.py": "a verifier's worker: our own module, its settings as one argument",
     "runs/service_tracker.py": "a tracker's own process: our own module",
+    "mend_torchvision.py": "whether torchvision imports, in another interpreter; its argument is written there",
     "commands/ablate.py": "`rethinker train` for each arm",
     "distributed/pipes.py": "connections that ask for the run's key; no program",
 }

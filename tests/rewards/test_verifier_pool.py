@@ -219,10 +219,45 @@ def test_a_worker_that_died_idle_charges_nobody(folder: Path) -> None:
         assert pool.submit(problem(), "12").result().correct
 
 
+COUNTING = """
+import os, threading
+with open("imported", "a") as file:
+    file.write("once\\n")
+{thread}
+def score(response, problem):
+    if response == "exit":
+        os._exit(3)
+    return response == "12"
+"""
+
+THREAD = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
+
+
+@pytest.mark.parametrize(("thread", "imports"), [("", 1), (THREAD, 4)])
+def test_a_lost_worker_is_forked_from_a_warm_one_unless_threads_forbid(folder: Path, thread: str, imports: int) -> None:
+    (folder / "counting.py").write_text(COUNTING.format(thread=thread))
+    with VerifierPool(workers=1, timeout_seconds=AMPLE, memory_bytes=GB, function="counting:score") as pool:
+        for _ in range(3):
+            lost = pool.submit(problem(), "exit").result()
+            assert (lost.outcome, "status 3" in lost.detail) == (Outcome.ERROR, True)
+        assert pool.submit(problem(), "12").result().correct
+    assert (folder / "imported").read_text().count("once") == imports
+
+
+def test_a_server_that_died_is_started_again_and_charges_nobody(folder: Path) -> None:
+    before = children()
+    with VerifierPool(workers=1, timeout_seconds=AMPLE, memory_bytes=GB, function="misbehaving:score") as pool:
+        pid = int(pool.submit(problem(), "pid").result().detail.split()[-1])
+        (server,) = children() - before - {pid}
+        psutil.Process(server).kill()
+        assert wait_until(lambda: is_gone(server) and is_gone(pid))
+        assert pool.submit(problem(), "12").result().correct
+
+
 def test_close_leaves_no_process_and_resolves_what_was_waiting(folder: Path) -> None:
     before = children()
     pool = VerifierPool(workers=2, timeout_seconds=AMPLE, memory_bytes=GB, function="misbehaving:score")
-    assert len(children() - before) == 2
+    assert len(children() - before) == 4  # each worker has the server that forked it
     futures = [pool.submit(problem(), "hang") for _ in range(5)]
     pool.close()
     pool.close()
@@ -255,7 +290,7 @@ def test_workers_busy_or_idle_die_with_a_killed_parent(folder: Path) -> None:
         assert parent.stdout.readline() == "started\n"
         workers = [child.pid for child in psutil.Process(parent.pid).children(recursive=True)]
         parent.kill()
-    assert len(workers) == 2
+    assert len(workers) == 4
     assert wait_until(lambda: all(is_gone(pid) for pid in workers))
 
 

@@ -149,7 +149,7 @@ def test_summary_is_written_whole_and_refuses_nan(run):
         with pytest.raises(ValueError, match="not JSON compliant"):
             folder.write_summary({"accuracy_after": float("nan")})
     assert json.loads((run / "summary.json").read_text()) == {"accuracy_after": 0.5}
-    assert sorted(path.name for path in run.iterdir()) == [".lock", "config.yaml", "summary.json"]
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "config.yaml", "format.json", "summary.json"]
 
 
 def test_failed_write_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path):

@@ -17,7 +17,15 @@ from rethinker.errors import RethinkerError
 from rethinker.evaluation.benchmark import NotScoredError, Question, RowVerdict
 from rethinker.evaluation.benchmarks.catalogue import Rule
 from rethinker.evaluation.verdicts import RowOutcome, Scored, outcome_of, without_verdict
-from rethinker.rewards.serving import claim_pipes, cpu_seconds, die_with, limit_memory, send
+from rethinker.rewards.serving import (
+    become_worker,
+    claim_control,
+    cpu_seconds,
+    die_with,
+    limit_memory,
+    send,
+    work_alone,
+)
 from rethinker.rewards.wire import OUT_OF_MEMORY, GarbledError, Message, pack, read_frame
 
 Row = tuple[Question, str]
@@ -28,14 +36,16 @@ def main() -> None:
     """Serve until the pool closes its end."""
     settings = json.loads(sys.argv[1])
     die_with(settings["parent"])
-    inbox, outbox = claim_pipes()
+    control = claim_control()
     rule = Rule(**settings["rule"])
     benchmark = rule.benchmark()
     try:
         benchmark.prepare()
     except (ImportError, RethinkerError) as error:
+        _, outbox = work_alone(control)
         send(outbox, {"state": "failed", "why": f"{type(error).__name__}: {error}"})
         return
+    inbox, outbox = become_worker(control)
     limit_memory(settings["memory_bytes"])
     send(outbox, {"state": "ready"})
     while (frame := read_frame(inbox)) is not None:

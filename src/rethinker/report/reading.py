@@ -16,6 +16,7 @@ from rethinker.errors import RunFolderError
 from rethinker.plain_yaml import plain_yaml
 from rethinker.report.digest import DAMAGED, Digester, GroupDigest, Share, StepDigest, step_files
 from rethinker.report.strict_json import strict
+from rethinker.runs.format import check_run_format
 
 Json = dict[str, Any]
 
@@ -36,6 +37,7 @@ class RunReader:
         config = folder / "config.yaml"
         if not config.is_file() and not (folder / "metrics.jsonl").is_file():
             raise RunFolderError(f"{folder} holds no run: it has no config.yaml; give a folder of `rethinker train`")
+        check_run_format(folder)
         self.config = _yaml(config)
         evaluation = self.config.get("evaluation")
         marker = evaluation.get("marker") if isinstance(evaluation, dict) else None

@@ -25,6 +25,12 @@ Message = dict[str, Any]
 OUT_OF_MEMORY = 77
 """Exit status of a worker after a MemoryError."""
 
+AT_ONCE, LATE, REAP = b"f", b"l", b"r"
+"""What the pool asks of a server, see `serving`."""
+
+STATUS = struct.Struct("!i")
+"""A server's answers: a process id, an exit status."""
+
 _HEADER = struct.Struct("!IQ")
 _LONGEST_REPLY = 1 << 24
 

@@ -1,7 +1,8 @@
 """A verifier worker: `python -m rethinker.rewards.worker SETTINGS`, started by the pool, never by hand.
 
-A fresh interpreter, so it holds none of the trainer's memory. It scores what comes in on stdin, one response after
-another, and dies with its parent. Time is watched from outside: nothing in here could stop a rule that hangs.
+A fresh interpreter, so it holds none of the trainer's memory; it forks the workers (see `serving`). A worker scores
+one response after another, and dies with its parent. Time is watched from outside: nothing in here could stop a rule
+that hangs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from rethinker.rewards.extract import final_answer
-from rethinker.rewards.serving import claim_pipes, die_with, limit_memory, send
+from rethinker.rewards.serving import become_worker, claim_control, die_with, limit_memory, send, work_alone
 from rethinker.rewards.verifiers import verify
 from rethinker.rewards.wire import OUT_OF_MEMORY, WorkerSettings, encode_verdict, read_frame, unpack_batch
 from rethinker.types import Outcome, Problem, Verdict
@@ -34,12 +35,14 @@ def main() -> None:
     parent = given.pop("parent")
     settings = WorkerSettings(**given)
     die_with(parent)
-    inbox, outbox = claim_pipes()
+    control = claim_control()
     try:
         function = load_function(settings.function, settings.folder) if settings.function else None
     except Exception as error:  # noqa: BLE001 (a user's module may raise anything while it is imported)
+        _, outbox = work_alone(control)
         send(outbox, {"state": "failed", "why": f"{type(error).__name__}: {error}"})
         return
+    inbox, outbox = become_worker(control, late=lambda: importlib.import_module(_LATEX))
     limit_memory(settings.memory_bytes)
     send(outbox, {"state": "ready"})
     while (frame := read_frame(inbox)) is not None:

@@ -129,7 +129,7 @@ class WorkerPool(Generic[Item, Reply]):
                 with self._stopwatch.apart("verify"):
                     self._do(worker, batch)
         finally:
-            worker.kill()
+            worker.close()
 
     def _take(self) -> list[_Job[Item, Reply]]:
         """Wait for work and take this worker's share of it; nothing once the pool is closed."""

@@ -1,7 +1,7 @@
 """Checkpoints of a run: written aside, flushed, renamed; verified when read; the last few and the best kept.
 
     checkpoints/step-000020/
-      meta.json            step, accuracy, the resolved configuration, size and SHA-256 of every other file
+      meta.json            format, step, accuracy, the resolved configuration, size and SHA-256 of every other file
       state.json           the state (see codec.py)
       state.safetensors    its arrays and tensors
       learner/             what a learner of several ranks holds, in their pieces
@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from rethinker.errors import CheckpointError
 from rethinker.runs.codec import decode, encode
 from rethinker.runs.files import bytes_below, files_below, sha256, sync_folder, sync_tree
+from rethinker.runs.format import own_format, why_unreadable
 from rethinker.trees import leaves
 from rethinker.types import State
 from rethinker.units import gigabytes
@@ -134,10 +135,12 @@ def verified(path: Path) -> Meta:
     """What a checkpoint says of itself, every file of it having been compared with its SHA-256.
 
     Raises:
-        CheckpointError: a file is missing or damaged.
+        CheckpointError: a file is missing or damaged, or it has another format.
     """
     try:
-        document = json.loads((path / "meta.json").read_bytes())
+        document = dict(json.loads((path / "meta.json").read_bytes()))
+        if why := why_unreadable(document, path):
+            raise CheckpointError(why)
         meta = _meta(document)
         files = {str(name): str(expected["sha256"]) for name, expected in dict(document["files"]).items()}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -302,7 +305,7 @@ def _write_meta(folder: Path, *, step: int, accuracy: float | None, config: Mapp
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in files_below(folder)
     }
-    meta = {"step": step, "accuracy": accuracy, "config": config, "files": files}
+    meta = {**own_format(), "step": step, "accuracy": accuracy, "config": config, "files": files}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1, allow_nan=False))
 
 

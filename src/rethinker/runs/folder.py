@@ -12,9 +12,10 @@ from typing import Self
 
 from rethinker.errors import RunFolderError
 from rethinker.runs.files import write_atomically
+from rethinker.runs.format import FORMAT_FILE, check_run_format, own_format
 from rethinker.runs.lock import FolderLock
 
-_LEFT_BY_A_START_THAT_FAILED = {".lock", "checkpoints"}
+_LEFT_BY_A_START_THAT_FAILED = {".lock", "checkpoints", FORMAT_FILE}
 
 
 class RunFolder:
@@ -80,16 +81,18 @@ class RunFolder:
         """Open the folder of a run that was started before.
 
         Raises:
-            RunFolderError: there is none, it holds no run, it is in use, or it is not writable.
+            RunFolderError: there is none, it holds no run, it has another format, it is in use, or it is not writable.
         """
         if not path.is_dir():
             raise RunFolderError(f"there is no run folder {path}; give the folder that `rethinker train` printed")
         if not (path / "config.yaml").is_file():
             raise RunFolderError(f"the folder {path} holds no run: it has no config.yaml; give a run's own folder")
+        check_run_format(path)
         return cls(path, FolderLock(path))
 
     def write_config(self, text: str) -> None:
-        """Write the resolved configuration (YAML)."""
+        """Write the resolved configuration (YAML), and the format that the folder has from now on."""
+        write_atomically(self.path / FORMAT_FILE, json.dumps(own_format()) + "\n")
         write_atomically(self.config_file, text)
 
     def write_summary(self, summary: Mapping[str, object]) -> None:
@@ -106,6 +109,7 @@ class RunFolder:
             if {entry.name for entry in self.path.iterdir()} <= _LEFT_BY_A_START_THAT_FAILED:
                 if self.checkpoints.exists():
                     self.checkpoints.rmdir()
+                (self.path / FORMAT_FILE).unlink(missing_ok=True)
                 (self.path / ".lock").unlink()
                 self.path.rmdir()
 

@@ -6,7 +6,7 @@ script writes an import hook into the site-packages of the interpreter that runs
 when torchvision is imported, in spawned processes too, and costs nothing in a process that does not import it. Where
 the extension does load, the hook stands aside, so a torchvision repaired later is not disturbed.
 
-    python scripts/mend_torchvision.py
+    python -m rethinker.mend_torchvision
 
 It leaves out the operators themselves: calling `torchvision.ops.nms` still fails. It uses the standard library alone.
 """
@@ -23,7 +23,7 @@ MODULE = "_mend_torchvision"
 
 MISSING_OPERATOR = "operator torchvision::nms does not exist"
 
-HOOK = '''"""Declares two operator schemas that torchvision misses (see scripts/mend_torchvision.py of Rethinker)."""
+HOOK = '''"""Declares two operator schemas that torchvision misses (see rethinker.mend_torchvision)."""
 
 import sys
 
