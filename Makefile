@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: demo test test-cluster test-long lint docs
+.PHONY: demo test test-cluster test-long lint docs package
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core-stamp  ## Train the embedded model and show that it got better.
@@ -31,6 +31,9 @@ lint: $(VENV)/.test-stamp  ## Style and types.
 
 docs: $(VENV)/.docs-stamp  ## The site, in site/; anything that does not resolve is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+package: $(VENV)/.test-stamp  ## A wheel and an sdist in dist/, each installed into an empty environment and used there.
+	$(BIN)/python -m scripts.check_package
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or 3.12 found; install one or pass PYTHON=…" >&2; exit 1; }
