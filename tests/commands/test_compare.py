@@ -119,7 +119,7 @@ def test_files_of_verdicts_are_compared(tmp_path: Path, capsys: pytest.CaptureFi
     assert "+100.00" in said
 
 
-def test_an_interval_of_few_flips_is_not_to_be_trusted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interval_of_few_flips_is_by_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = []
     for name, right in (
         ("a_model_with_a_long_name_that_ends_in_one", 50),
@@ -130,7 +130,7 @@ def test_an_interval_of_few_flips_is_not_to_be_trusted(tmp_path: Path, capsys: p
         files[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, said = run(capsys, "compare", *files)
     assert code == 0
-    assert "ends_in_two: 2 questions flipped, too few for the interval to be trusted" in said
+    assert "A difference with fewer than 30 flips has a score interval (Tango)" in said
     assert "…" not in said
 
 

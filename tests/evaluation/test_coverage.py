@@ -9,6 +9,14 @@ def test_wilson_covers(share: float, questions: int) -> None:
     assert 0.93 <= wilson_coverage(share, questions, trials=3000) <= 0.97
 
 
-@pytest.mark.parametrize(("questions", "lost", "won"), [(300, 0.08, 0.12), (1000, 0.05, 0.05), (1000, 0.1, 0.2)])
+@pytest.mark.parametrize(
+    ("questions", "lost", "won"),
+    [(100, 0.01, 0.03), (300, 0.0, 0.02), (300, 0.08, 0.12), (1000, 0.05, 0.05), (1000, 0.1, 0.2)],
+)
 def test_paired_differences_cover(questions: int, lost: float, won: float) -> None:
     assert 0.93 <= difference_coverage(questions, lost, won, trials=1500, resamples=1000) <= 0.97
+
+
+def test_where_hardly_a_question_flips_the_interval_is_wide_and_never_narrow() -> None:
+    assert difference_coverage(100, 0.0, 0.02, trials=1000, resamples=100) >= 0.95
+    assert difference_coverage(100, 0.01, 0.01, trials=1000, resamples=100) >= 0.95

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rethinker.evaluation.paired import accuracy_interval, bootstrap_interval, flips, mcnemar
+from rethinker.evaluation.paired import (
+    accuracy_interval,
+    bootstrap_interval,
+    difference_interval,
+    flips,
+    mcnemar,
+    score_interval,
+)
 from rethinker.evaluation.pass_at_k import pass_at_k
 from rethinker.runs.intervals import wilson
 
@@ -74,3 +81,48 @@ def test_right_and_wrong_take_wilson_and_all_else_the_bootstrap() -> None:
     assert high - low < wilson(20, 40)[1] - wilson(20, 40)[0]
     tasks = np.array([1.0] * 20 + [0.1] * 20)
     assert accuracy_interval(np.array([1.0, 0.0] * 20), tasks, seed=0, key="x") != wilson(20, 40)
+
+
+def supposed(lost: int, won: int, questions: int, difference: float) -> float:
+    """Tango's statistic with the likeliest share found by trying them all."""
+    shares = np.linspace(max(0.0, -difference), (1 - difference) / 2, 200_001)[1:-1]
+    same = np.log(np.maximum(1 - 2 * shares - difference, 1e-300)) * (questions - lost - won)
+    share = shares[np.argmax(lost * np.log(shares) + won * np.log(shares + difference) + same)]
+    return (won - lost - questions * difference) / np.sqrt(questions * (2 * share + difference * (1 - difference)))
+
+
+@pytest.mark.parametrize(("lost", "won", "questions"), [(3, 7, 50), (12, 9, 400), (0, 2, 100), (5, 1, 20)])
+def test_the_score_intervals_ends_are_what_a_score_test_just_rejects(lost: int, won: int, questions: int) -> None:
+    low, high = score_interval(lost, won, questions)
+    assert supposed(lost, won, questions, low) == pytest.approx(1.96, abs=0.01)
+    assert supposed(lost, won, questions, high) == pytest.approx(-1.96, abs=0.01)
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 60))
+def test_a_score_interval_is_within_its_bounds_and_the_other_way_round_its_mirror(
+    lost: int, won: int, same: int
+) -> None:
+    questions = lost + won + same + 1
+    low, high = score_interval(lost, won, questions)
+    assert -1 <= low < (won - lost) / questions < high <= 1
+    assert score_interval(won, lost, questions) == (-high, -low)
+
+
+def test_with_few_flips_a_difference_has_a_score_interval_and_a_width_even_with_none() -> None:
+    none, few, ones = np.zeros(100), np.array([1.0] * 3 + [0.0] * 97), np.ones(100)
+    assert difference_interval(none, ones, seed=0, key="x") == score_interval(0, 0, 100)
+    assert difference_interval(few, ones, seed=0, key="x") == score_interval(0, 3, 100)
+
+
+@pytest.mark.parametrize(
+    ("differences", "weights"),
+    [
+        ([1.0] * 15 + [-1.0] * 15 + [0.0] * 70, [1.0] * 100),
+        ([0.5] * 3 + [0.0] * 97, [1.0] * 100),
+        ([1.0] * 3 + [0.0] * 97, [0.5] * 50 + [1.0] * 50),
+    ],
+    ids=["many flips", "several samples", "means over tasks"],
+)
+def test_all_other_differences_are_bootstrapped(differences: list[float], weights: list[float]) -> None:
+    scores, of = np.array(differences), np.array(weights)
+    assert difference_interval(scores, of, seed=0, key="x") == bootstrap_interval(scores, of, seed=0, key="x")

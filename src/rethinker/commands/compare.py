@@ -15,13 +15,11 @@ from rethinker.commands.data_files import check_writable, empty_table, write_jso
 from rethinker.evaluation import paper
 from rethinker.evaluation.comparison import Compared, Comparison, Difference, by_benchmark
 from rethinker.evaluation.comparison import compare as compared
+from rethinker.evaluation.paired import FEW_FLIPS
 from rethinker.evaluation.results import Result, read_results
 
 NAMED = 5
 """Ids shown of questions left out; all are counted, and in the JSON."""
-
-FEW_FLIPS = 5
-"""Of fewer the bootstrap knows too little: at 2 its 95 % intervals hold the truth in 87 of 100 (docs/compare.md)."""
 
 DIFFERENCE = ("difference", "95 %", "right → wrong", "wrong → right", "McNemar p")
 
@@ -29,6 +27,8 @@ PAPER_NOTE = (
     "In italics the paper's own numbers, by its uniform protocol on whole benchmarks (MMMU-Pro as one number, "
     "MEGA-Bench core): a difference to them is the harness's too."
 )
+
+FEW_NOTE = f"A difference with fewer than {FEW_FLIPS} flips has a score interval (Tango) in place of the bootstrap's."
 
 
 def compare(paths: Sequence[Path], *, breakdown: str | None, flips: bool, json_to: Path | None, seed: int) -> None:
@@ -91,8 +91,9 @@ def _show(console: Console, comparison: Comparison, *, flips: bool) -> None:
     _show_cells(console, comparison)
     for name, values in comparison.differing.items():
         console.print(Text(f"{name} differs: {', '.join(values)}", style="yellow"))
+    if any(model.difference and model.difference.by_score for model in comparison.models):
+        console.print(FEW_NOTE, highlight=False)
     for model in comparison.models:
-        _show_few_flips(console, model)
         _show_left_out(console, model)
         if flips and model.difference and model.difference.flips:
             for way, ids in asdict(model.difference.flips).items():
@@ -125,17 +126,6 @@ def _difference(difference: Difference | None) -> list[str]:
         return shown
     lost, won = difference.flips.right_to_wrong, difference.flips.wrong_to_right
     return [*shown, f"{len(lost):,}", f"{len(won):,}", f"{difference.flips.p:.3g}"]
-
-
-def _show_few_flips(console: Console, model: Compared) -> None:
-    if model.difference is None or model.difference.flips is None:
-        return
-    flipped = len(model.difference.flips.right_to_wrong) + len(model.difference.flips.wrong_to_right)
-    if flipped < FEW_FLIPS:
-        text = (
-            f"{model.name}: {flipped} questions flipped, too few for the interval to be trusted; McNemar's p is exact"
-        )
-        console.print(Text(text, style="yellow"))
 
 
 def _show_left_out(console: Console, model: Compared) -> None:

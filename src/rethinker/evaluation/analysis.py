@@ -21,7 +21,7 @@ import numpy as np
 from rethinker.errors import ConfigError, DatasetError
 from rethinker.evaluation.comparison import check_comparable, common_questions, question_scores, question_weights
 from rethinker.evaluation.majority import majority
-from rethinker.evaluation.paired import Interval, Scores, accuracy_interval, bootstrap_interval, weighted_mean
+from rethinker.evaluation.paired import Interval, Scores, accuracy_interval, difference_interval, weighted_mean
 from rethinker.evaluation.results import Result, ResultRow
 
 BASE, FORCED, ORACLE, TRAINED = "base", "forced on all", "oracle bound", "trained"
@@ -182,7 +182,7 @@ def _way(
     transitions: Transitions | None,
 ) -> Way:
     gained, more = weighted_mean(scores - start[0], weights), weighted_mean(tokens - start[1], weights)
-    interval = bootstrap_interval(scores - start[0], weights, seed=seed, key=name)
+    interval = difference_interval(scores - start[0], weights, seed=seed, key=name)
     return Way(
         accuracy=weighted_mean(scores, weights),
         interval=accuracy_interval(scores, weights, seed=seed, key=name),

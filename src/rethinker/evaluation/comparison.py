@@ -15,7 +15,8 @@ from rethinker.evaluation.paired import (
     Interval,
     Scores,
     accuracy_interval,
-    bootstrap_interval,
+    by_score,
+    difference_interval,
     flips,
     weighted_mean,
 )
@@ -29,11 +30,13 @@ class Difference:
     Attributes:
         mean: In the benchmark's own mean.
         interval: 95 %, paired bootstrap over questions.
+        by_score: It is a score interval instead: too few questions flip for a bootstrap.
         flips: None where a model has several samples of a question: then none of them is its answer.
     """
 
     mean: float
     interval: Interval
+    by_score: bool
     flips: Flips | None
 
 
@@ -177,7 +180,8 @@ def difference(first: Result, second: Result, questions: Sequence[str], *, seed:
     single = all(len(result.rows[id]) == 1 for result in (first, second) for id in questions)  # noqa: A001
     return Difference(
         mean=weighted_mean(gained, weights),
-        interval=bootstrap_interval(gained, weights, seed=seed, key=f"difference {first.benchmark}"),
+        interval=difference_interval(gained, weights, seed=seed, key=f"difference {first.benchmark}"),
+        by_score=by_score(gained, weights),
         flips=flips(_verdicts(first, questions), _verdicts(second, questions)) if single else None,
     )
 
