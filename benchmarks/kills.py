@@ -275,6 +275,7 @@ def _achieved(run: Path) -> dict[str, Any]:
 
 def survived(place: Path, *, kills: int, seed: int) -> dict[str, Any]:
     """Everything that a result says of so many kills; nothing is raised for what differs."""
+    print(f"KILLS_SEED={seed}", flush=True)
     steps = STEPS_A_KILL * kills + 4
     whole = unbroken(place, steps=steps)
     run, done, orphans = killed(place, kills=kills, steps=steps, seed=seed)

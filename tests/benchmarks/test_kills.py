@@ -14,7 +14,6 @@ import kills
 @pytest.mark.parametrize("times", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_a_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path: Path, times: int) -> None:
     seed = int(os.environ.get("KILLS_SEED") or secrets.randbelow(2**31))
-    print(f"KILLS_SEED={seed}")
     found = kills.survived(tmp_path, kills=times, seed=seed)["details"]
     assert len(found["kills"]) == times
     assert found["differences"] == []
