@@ -6,13 +6,18 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from io import BytesIO
 
 import openai
 import pytest
 from PIL import Image
-from tests.inference.conftest import Server, ended, started
+from tests.inference.conftest import TOKEN, Server, ended, started
 
+HALF_A_BODY = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
+)
 SUM = [{"role": "user", "content": "How much is 3 + 4?"}]
 
 
@@ -236,6 +241,18 @@ def test_a_signal_lets_the_answer_under_way_be_finished() -> None:
     status = ended(made)
     assert [chunk.choices[0].finish_reason for chunk in chunks][-1] in ("stop", "length")
     assert status == 0
+
+
+def test_a_signal_waits_for_nobody_who_has_not_asked() -> None:
+    """A body may take 30 s to come; the drain would be longer still."""
+    made = started("--drain", "600")
+    with ExitStack() as open_ones:
+        for said in (b"", b"GET /health HTTP/1.1\r\nHost:", HALF_A_BODY):
+            waiting = open_ones.enter_context(socket.create_connection(("127.0.0.1", made.port)))
+            waiting.sendall(said)
+        assert made.client().models.list().data  # so the others have been heard
+        made.process.terminate()
+        assert made.process.wait(25) == 0
 
 
 @pytest.mark.parametrize(

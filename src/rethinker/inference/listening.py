@@ -63,6 +63,12 @@ class _Protocol(H11Protocol):
         if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
             self.transport.close()
 
+    def close_unasked(self) -> None:
+        """Close, unless a whole request is here that is being answered."""
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self.transport.close()
+        self.close_idle()
+
 
 class _Server(uvicorn.Server):
     """Ends by a signal as it ends otherwise; a second signal ends it at once."""
@@ -78,7 +84,7 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is being answered; connections that came at the last moment are not waited for."""
+        """Finish what is being answered; who has not asked yet, or only half, is not waited for."""
         sweeping = asyncio.create_task(self._sweep())
         try:
             await super().shutdown(sockets)
@@ -90,7 +96,7 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(SWEEP_S)
             for each in list(self.server_state.connections):
                 if isinstance(each, _Protocol):
-                    each.close_idle()
+                    each.close_unasked()
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         self.force_exit, self.should_exit = self.should_exit, True
