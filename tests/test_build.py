@@ -95,7 +95,7 @@ TREE: dict[str, Any] = {
         "limit": 2,
         "protocol": "official",
     },
-    "checkpoints": {"every": 22, "keep": 23, "best": "eval/mathvision-testmini/accuracy"},
+    "checkpoints": {"every": 22, "keep": 23, "best": "eval/mathvision-testmini/accuracy", "fall_back": True},
 }
 GRPO: dict[str, Any] = {
     "sampler": {**TREE["sampler"], "kind": "plain"},

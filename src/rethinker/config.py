@@ -47,6 +47,8 @@ class CheckpointConfig(Section):
     """Keep the last so many, and the best."""
     best: str = "eval/accuracy"
     """The metric by which it is: this, or `eval/<benchmark>/accuracy` of one of `evaluation.benchmarks`."""
+    fall_back: bool = False
+    """Go on from the checkpoint before where the last one is damaged, which is set aside."""
 
 
 class RolloutRecordConfig(Section):

@@ -59,6 +59,10 @@ class CheckpointError(RethinkerError):
     """A checkpoint is missing, damaged, of another configuration, or could not be written."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A file of a checkpoint is missing, or is not what was saved; the checkpoint before it may be whole."""
+
+
 class ClusterError(RethinkerError):
     """The processes of a run cannot be had as asked: no room for them, sizes that do not fit, an address in vain."""
 

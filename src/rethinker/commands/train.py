@@ -141,7 +141,7 @@ def _train(
     try:
         for line in preflight(parts.scorer, sample_of(parts.validation), graded=config.verifier.kind == "python"):
             console.print(line, highlight=False, soft_wrap=True, markup=False, style="yellow")
-        saved, done = _latest(parts) if resuming else (None, 0)
+        saved, done = _latest(parts, console, fall_back=config.checkpoints.fall_back) if resuming else (None, 0)
         with Progress(console, steps=config.train.steps, start=done) as progress:
             run = Run(parts, progress=progress, memory=memory, stop=stop)
             if resuming:
@@ -166,12 +166,13 @@ def _what_is_lost(folder: RunFolder) -> str:
     return f"stopped at once: what was done since {since} is lost. Go on with: rethinker train --resume {folder.path}"
 
 
-def _latest(parts: Parts) -> tuple[tuple[Path, State] | None, int]:
+def _latest(parts: Parts, console: Console, *, fall_back: bool) -> tuple[tuple[Path, State] | None, int]:
     """Folder and state of the last checkpoint, and its step; (None, 0) where there is none yet."""
-    path = parts.checkpoints.latest()
-    if path is None:
+    say = partial(console.print, highlight=False, soft_wrap=True, markup=False, style="yellow")
+    found = parts.checkpoints.load_latest(fall_back=fall_back, say=say)
+    if found is None:
         return None, 0
-    state, meta = parts.checkpoints.load(path)
+    path, state, meta = found
     if meta.step >= parts.cadence.steps and parts.folder.summary_file.exists():
         raise CheckpointError(
             f"the run {parts.folder.path} is complete: its last checkpoint is step {meta.step} of "

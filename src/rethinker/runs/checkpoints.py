@@ -1,7 +1,7 @@
 """Checkpoints of a run: written aside, flushed, renamed; verified when read; the last few and the best kept.
 
     checkpoints/step-000020/
-      meta.json            format, step, accuracy, the resolved configuration, size and SHA-256 of every other file
+      meta.json            format, step, accuracy, the resolved configuration, SHA-256 of all files and of itself
       state.json           the state (see codec.py)
       state.safetensors    its arrays and tensors
       learner/             what a learner of several ranks holds, in their pieces
@@ -13,6 +13,7 @@ start removes. What is in a state, and when to save, is the loop's business.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rethinker.errors import CheckpointError
+from rethinker.errors import CheckpointError, DamagedCheckpointError
 from rethinker.runs.codec import decode, encode
 from rethinker.runs.files import bytes_below, files_below, sha256, sync_folder, sync_tree
 from rethinker.runs.format import own_format, why_unreadable
@@ -72,6 +73,8 @@ the learning rate's schedule from there on."""
 
 _NAME = re.compile(r"step-(\d{6,})")
 _REPLACED = ".replaced"
+_DAMAGED = "damaged-"
+_SUM = "sha256"
 _ABSENT = "nothing"
 
 
@@ -141,10 +144,12 @@ def verified(path: Path) -> Meta:
         document = dict(json.loads((path / "meta.json").read_bytes()))
         if why := why_unreadable(document, path):
             raise CheckpointError(why)
+        if _says_its_sum(document) and document.pop(_SUM, None) != _sum(document):
+            raise ValueError("its SHA-256 is not the one it was saved with")
         meta = _meta(document)
         files = {str(name): str(expected["sha256"]) for name, expected in dict(document["files"]).items()}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(path, "meta.json", "is missing or unreadable") from error
+        raise _damaged(path, "meta.json", f"is missing or damaged ({error!s:.200})") from error
     for name, expected in files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
             raise _damaged(path, "meta.json", f"names {name!r}, which is no file of the checkpoint")
@@ -155,10 +160,18 @@ def verified(path: Path) -> Meta:
     return meta
 
 
-def _damaged(path: Path, name: str, what: str) -> CheckpointError:
-    before = [other for other in all_checkpoints(path.parent) if _step(other) < _step(path)]
-    fix = f"remove {path} to resume from {before[-1]}" if before else "there is no checkpoint before it; start anew"
-    return CheckpointError(f"{path / name} {what}; {fix}")
+def _damaged(path: Path, name: str, what: str) -> DamagedCheckpointError:
+    before = _before(path)
+    fix = (
+        f"remove {path} to resume from {before[-1]}, or allow that with checkpoints.fall_back=true"
+        if before
+        else "there is no checkpoint before it; start anew"
+    )
+    return DamagedCheckpointError(f"{path / name} {what}; {fix}")
+
+
+def _before(path: Path) -> list[Path]:
+    return [other for other in all_checkpoints(path.parent) if _step(other) < _step(path)]
 
 
 class Checkpoints:
@@ -255,6 +268,30 @@ class Checkpoints:
             raise _damaged(path, "state", f"cannot be read: {error!s:.200}") from error
         return decode(document, tensors), meta
 
+    def load_latest(self, *, fall_back: bool, say: Callable[[str], None]) -> tuple[Path, State, Meta] | None:
+        """Read the last checkpoint, None when there is none.
+
+        Args:
+            fall_back: Read the one before where it is damaged, and set the damaged one aside as `damaged-<name>`.
+            say: Told what was set aside.
+
+        Raises:
+            CheckpointError: as `load`; also where there is none before the damaged one.
+        """
+        while (path := self.latest()) is not None:
+            try:
+                state, meta = self.load(path)
+            except DamagedCheckpointError as error:
+                if not fall_back or not _before(path):
+                    raise
+                aside = path.with_name(f"{_DAMAGED}{path.name}")
+                shutil.rmtree(aside, ignore_errors=True)  # one of the same step, set aside before
+                path.rename(aside)
+                say(f"{error}. It is set aside as {aside}")
+            else:
+                return path, state, meta
+        return None
+
     def _model_bytes(self, *, otherwise: int) -> int:
         """What the Hugging Face folder will take: as the last one did; a state holds the weights and more."""
         last = self.latest()
@@ -292,7 +329,7 @@ class Checkpoints:
         return CheckpointError(
             f"the checkpoint of step {step} could not be saved to {self._folder}: {reason}; "
             f"{gigabytes(shutil.disk_usage(self._folder).free)} are free, about {gigabytes(needed)} are needed; "
-            f"{kept}. Free disk space and resume"
+            f"{kept}. Free disk space or make the folder writable, and resume"
         )
 
 
@@ -306,7 +343,17 @@ def _write_meta(folder: Path, *, step: int, accuracy: float | None, config: Mapp
         for path in files_below(folder)
     }
     meta = {**own_format(), "step": step, "accuracy": accuracy, "config": config, "files": files}
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1, allow_nan=False))
+    (folder / "meta.json").write_text(json.dumps({**meta, _SUM: _sum(meta)}, indent=1, allow_nan=False))
+
+
+def _sum(meta: Mapping[str, Any]) -> str:
+    """SHA-256 of what a `meta.json` says, however it is laid out."""
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(meta)), sort_keys=True).encode()).hexdigest()
+
+
+def _says_its_sum(document: Mapping[str, Any]) -> bool:
+    """Format 1 did not; two keys are looked at, so that one that is damaged hides nothing."""
+    return _SUM in document or document.get("format", 1) != 1
 
 
 def _meta(document: Mapping[str, Any]) -> Meta:
