@@ -37,7 +37,7 @@ from rethinker.runs.rollouts import read_rollouts
 from rethinker.runs.trackers import read_metrics
 
 KILLS, QUICK = 50, 3
-STEPS_A_KILL = 4
+STEPS_A_KILL = 12
 """More than a run gets on between two kills."""
 PATIENCE = 900.0
 """Seconds before a run that hangs is given up."""
@@ -207,7 +207,7 @@ def killed(place: Path, *, kills: int, steps: int, seed: int) -> tuple[Path, lis
 
 
 def _kill(victim: Victim, run: Path, aim: str, moments: random.Random) -> Kill:
-    within, times = moments.random(), moments.randint(1, 2)
+    within, times = moments.random(), moments.randint(2, 5)
     victim.meet(aim, 1 if aim == START else times)
     seconds = within * _usual(run, aim)
     time.sleep(seconds)
