@@ -144,6 +144,15 @@ def test_room_that_somebody_else_made_stops_nothing(tmp_path, make_group, make_i
     assert "000004.jsonl.gz" in steps(tmp_path / "run")
 
 
+def test_half_of_a_step_that_a_kill_left_goes_at_the_next_start(tmp_path, make_group):
+    record_in(tmp_path).write(1, make_group("p1"))
+    for folder in (tmp_path, tmp_path / "images"):
+        (folder / ".000002.jsonl.gz.tmp-4711").write_bytes(b"half")
+    record_in(tmp_path).cut_back(1)
+    assert not [path for path in tmp_path.rglob("*") if ".tmp-" in path.name]
+    assert steps(tmp_path) == ["000001.jsonl.gz"]
+
+
 def test_pictures_of_a_step_that_was_never_written_go_at_the_next_start(tmp_path, make_group, make_image):
     record_in(tmp_path).write(1, make_group("p", image=make_image(1)))
     record_in(tmp_path).write(2, make_group("p", image=make_image(2)))

@@ -117,6 +117,17 @@ def test_folder_in_use_names_the_process_and_a_kill_frees_it(run):
     RunFolder.resume(run).close()
 
 
+def test_half_a_file_that_a_kill_left_goes_when_the_run_is_resumed_but_not_while_it_is_in_use(run):
+    half = run / ".summary.json.tmp-4711"
+    half.write_text("{")
+    with RunFolder.resume(run):
+        assert not half.exists()
+        half.write_text("{")
+        with pytest.raises(RunFolderError, match="in use"):
+            RunFolder.resume(run)
+        assert half.exists()
+
+
 def test_one_process_cannot_open_a_run_twice(run):
     with RunFolder.resume(run), pytest.raises(RunFolderError, match=f"in use by process {os.getpid()} on "):
         RunFolder.resume(run)

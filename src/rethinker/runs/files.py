@@ -54,6 +54,12 @@ def write_atomically(path: Path, content: bytes | str, *, flush: bool = True) ->
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed had begun to write as `atomic_file`; nobody else may be writing there."""
+    for path in folder.glob(".*.tmp-*"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def new_folder(path: Path, *, parents: bool = False) -> Iterator[Path]:
     """A folder beside `path` that takes its place when the block ends without an error; made first, not to fail last.

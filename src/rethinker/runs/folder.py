@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from rethinker.errors import RunFolderError
-from rethinker.runs.files import write_atomically
+from rethinker.runs.files import remove_unfinished, write_atomically
 from rethinker.runs.format import FORMAT_FILE, check_run_format, own_format
 from rethinker.runs.lock import FolderLock
 
@@ -78,7 +78,7 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: Path) -> Self:
-        """Open the folder of a run that was started before.
+        """Open the folder of a run that was started before, without what it had half written when it was killed.
 
         Raises:
             RunFolderError: there is none, it holds no run, it has another format, it is in use, or it is not writable.
@@ -88,7 +88,9 @@ class RunFolder:
         if not (path / "config.yaml").is_file():
             raise RunFolderError(f"the folder {path} holds no run: it has no config.yaml; give a run's own folder")
         check_run_format(path)
-        return cls(path, FolderLock(path))
+        folder = cls(path, FolderLock(path))
+        remove_unfinished(path)
+        return folder
 
     def write_config(self, text: str) -> None:
         """Write the resolved configuration (YAML), and the format that the folder has from now on."""

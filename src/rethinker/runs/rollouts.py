@@ -23,7 +23,7 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Float32
 
-from rethinker.runs.files import atomic_file, bytes_below, unwritable, write_atomically
+from rethinker.runs.files import atomic_file, bytes_below, remove_unfinished, unwritable, write_atomically
 from rethinker.types import Experience, Image, Rethought, Rollout
 
 _SHARED_CHARACTERS = 8
@@ -146,11 +146,13 @@ class RolloutRecord:
 class _Kept:
     """What the folder holds: counted once and then kept up to date, since a walk at every step grows with the run.
 
-    Pictures that no step shows are removed: a step that was killed before it was written had saved them.
+    What a step that was killed has left is removed: half a file, and pictures that no step shows.
     """
 
     def __init__(self, folder: Path) -> None:
         self._images = folder / "images"
+        for each in (folder, self._images):
+            remove_unfinished(each)
         paths = sorted(folder.glob("*.jsonl.gz"), key=_step)
         self.steps = {path: _images_shown(path) for path in paths}
         """Every step's file, oldest first, with the hashes of its images."""
