@@ -7,32 +7,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rethinker.build_learner import model_source
 from rethinker.build_model import build_engine, build_vlm, set_threads
 from rethinker.config import Config
 from rethinker.config_files import load
 from rethinker.cores import usable_cores
 from rethinker.errors import ConfigError, ModelError
-from rethinker.inference.engine_thread import EngineThread
+from rethinker.inference.engine_process import EngineProcess
+from rethinker.inference.line import Load
 from rethinker.inference.looks import Responder
 from rethinker.inference.prompts import Prompts
+from rethinker.interfaces import RolloutEngine
 from rethinker.models import adapters
+from rethinker.models.loading import load_outline
 from rethinker.models.templates import Template
 from rethinker.models.vlm import VLM
 from rethinker.runs.checkpoints import chosen_checkpoint, verified
 
+ENGINE = "rethinker.commands.engine_process"
+"""What runs in the engine's process."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answering:
-    """All that answers questions; `engine` is started in the event loop that asks, and closed there.
+    """All that answers questions; `engine` is started in the event loop that asks, and closed there."""
 
-    Attributes:
-        vlm: Touched by the engine's thread alone.
-    """
-
-    engine: EngineThread
+    engine: EngineProcess
     responder: Responder
     prompts: Prompts
-    vlm: VLM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ def _of_run(run: Path, settings: Sequence[str], files: Sequence[Path]) -> Model:
 
 
 def build_answering(model: Model, *, template: Template | None, max_tokens: int) -> Answering:
-    """Load a model with its engine.
+    """A model behind an engine in a process of its own; this one keeps what reads and writes text.
 
     Args:
         template: What is put after a question; None takes the run's.
@@ -104,24 +106,43 @@ def build_answering(model: Model, *, template: Template | None, max_tokens: int)
         RethinkerError: it cannot be loaded, or the engine cannot run here.
     """
     config = model.config
+    engine = EngineProcess(ENGINE, Load(model=model, max_tokens=max_tokens))
+    try:
+        set_threads(1)
+        vlm = load_outline(model_source(config), sharing=(False, False))  # which the engine alone asks for
+        engine.wait()
+    except BaseException:
+        engine.kill()
+        raise
+    context = min(_positions(vlm), config.prompt.max_tokens + max_tokens)
+    return Answering(
+        engine=engine,
+        responder=Responder(engine, decode=_decoder(vlm), tokenize=vlm.tokenize, context=context),
+        prompts=Prompts(vlm, engine, template=template or config.prompt.kind, most=context - 1),
+    )
+
+
+def load_engine(model: Model, *, max_tokens: int) -> tuple[VLM, RolloutEngine]:
+    """Load a model with its engine, in the engine's process.
+
+    Raises:
+        RethinkerError: as `build_answering`.
+    """
+    config = model.config
     set_threads(config.threads or max(1, usable_cores() - 1))  # one is left for pictures, text and connections
     vlm = build_vlm(config, trained=model.adapter is not None)
     if model.adapter is not None:
         adapters.load_adapter(vlm.module, model.adapter)
-    positions = int(vlm.module.config.get_text_config().max_position_embeddings)
-    if max_tokens >= positions:
+    if max_tokens >= (positions := _positions(vlm)):
         raise ConfigError(
             f"--max-tokens {max_tokens} leaves no room for a question: the model has {positions:,} positions; give "
             f"{positions // 2:,} or less"
         )
-    context = min(positions, config.prompt.max_tokens + max_tokens)
-    thread = EngineThread(build_engine(config, vlm, own_weights=True, tells_pieces=True))
-    return Answering(
-        engine=thread,
-        responder=Responder(thread, decode=_decoder(vlm), tokenize=vlm.tokenize, context=context),
-        prompts=Prompts(vlm, thread, template=template or config.prompt.kind, most=context - 1),
-        vlm=vlm,
-    )
+    return vlm, build_engine(config, vlm, own_weights=True, tells_pieces=True)
+
+
+def _positions(vlm: VLM) -> int:
+    return int(vlm.module.config.get_text_config().max_position_embeddings)
 
 
 def _decoder(vlm: VLM) -> Callable[[Sequence[int]], str]:

@@ -15,12 +15,15 @@ UNPICKLING = {
     "distributed/host.py": "an error that this process pickled a line before",
     "distributed/pipes.py": "between processes of one run that have shown each other its key",
     "distributed/shipping.py": "inside what came through those pipes, or Ray's",
+    "inference/line.py": "between a server and its engine's process, over a pair of sockets that nobody else holds",
     "evaluation/worker.py": "what its parent sends down its pipe; answers come back as JSON",
 }
 PROGRAMS = {
     "evaluation/megabench/process.py": "the sandbox for code that a model wrote, and the rules' own worker",
     "rewards/process.py": "a verifier's worker: our own module, its settings as one argument",
     "runs/service_tracker.py": "a tracker's own process: our own module",
+    "inference/engine_process.py": "the engine of `ask` and `serve`: our own module, its settings over a line",
+    "inference/line.py": "that line; no program",
     "mend_torchvision.py": "whether torchvision imports, in another interpreter; its argument is written there",
     "commands/ablate.py": "`rethinker train` for each arm",
     "distributed/pipes.py": "connections that ask for the run's key; no program",

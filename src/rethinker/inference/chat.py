@@ -14,7 +14,7 @@ from uuid import uuid4
 from rethinker.errors import RethinkerError
 from rethinker.inference.chat_request import Bounds, ChatRequest
 from rethinker.inference.chat_response import Shape
-from rethinker.inference.engine_thread import EngineStopped
+from rethinker.inference.engine_process import EngineStopped
 from rethinker.inference.images import ImageBounds, from_address
 from rethinker.inference.looks import Look, Responder, Response, Text
 from rethinker.inference.metrics import Metrics
@@ -68,31 +68,44 @@ class Chat:
             Refused: there is no room, a picture or the prompt is not taken, or the time is over.
         """
         began = time.monotonic()
+        until = began + self.limits.seconds
         self._admit(asked.choices)
-        tasks: list[asyncio.Task[None]] = []
         try:
-            shape, prompt = await _within(self._put(asked), began + self.limits.seconds)
-            yield shape
-            came: asyncio.Queue[Event | Exception] = asyncio.Queue()
-            tasks += [
-                asyncio.create_task(self._follow(shape.id, prompt, asked, choice, came))
-                for choice in range(asked.choices)
-            ]
-            ended, spoken = 0, False
+            shape, prompt = await _within(self._put(asked), until)
+            try:
+                yield shape
+                async with aclosing(self._choices(shape, prompt, asked, until)) as events:
+                    spoken = False
+                    async for event in events:
+                        if not spoken:
+                            self.metrics.first_seconds.add(time.monotonic() - began)
+                        spoken = True
+                        yield event
+            finally:
+                self._prompts.forget(prompt)
+            self.metrics.seconds.add(time.monotonic() - began)
+        finally:
+            self.metrics.waiting -= asked.choices
+
+    async def _choices(
+        self, shape: Shape, prompt: Prompt, asked: ChatRequest, until: float
+    ) -> AsyncGenerator[Event, None]:
+        """What comes of every choice, until all have their responses."""
+        came: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        tasks = [
+            asyncio.create_task(self._follow(shape.id, prompt, asked, choice, came)) for choice in range(asked.choices)
+        ]
+        try:
+            ended = 0
             while ended < asked.choices:
-                item = await _within(came.get(), began + self.limits.seconds)
+                item = await _within(came.get(), until)
                 if isinstance(item, Exception):
                     raise item
-                if not spoken:
-                    self.metrics.first_seconds.add(time.monotonic() - began)
-                    spoken = True
                 ended += isinstance(item[1], Response)
                 yield item
-            self.metrics.seconds.add(time.monotonic() - began)
         finally:
             for task in tasks:
                 task.cancel()
-            self.metrics.waiting -= asked.choices
 
     def count(self, shape: Shape, responses: Sequence[Response]) -> None:
         """Note what an answer took."""

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from rethinker.algo.forcing import TRIGGERS, trigger_category
-from rethinker.inference.engine_thread import EngineThread
+from rethinker.inference.engine_process import EngineProcess
 from rethinker.inference.text_stream import TextStream
 from rethinker.interfaces import Request, Sampling
 from rethinker.rewards.extract import final_answer
@@ -137,7 +137,7 @@ class Responder:
 
     def __init__(
         self,
-        engine: EngineThread,
+        engine: EngineProcess,
         *,
         decode: Callable[[Sequence[int]], str],
         tokenize: Callable[[str], Int64[np.ndarray, " tokens"]],

@@ -21,7 +21,7 @@ from rethinker.inference import looks
 from rethinker.inference.chat import Chat, Event
 from rethinker.inference.chat_request import ChatRequest, parsed
 from rethinker.inference.chat_response import DONE, Shape, event
-from rethinker.inference.engine_thread import EngineThread
+from rethinker.inference.engine_process import EngineProcess
 from rethinker.inference.guard import Guard
 from rethinker.inference.refused import Refused
 
@@ -36,7 +36,7 @@ GONE = 499
 Value = TypeVar("Value")
 
 
-def application(chat: Chat, engine: EngineThread, *, token: str | None) -> ASGIApp:
+def application(chat: Chat, engine: EngineProcess, *, token: str | None) -> ASGIApp:
     """The whole server; the engine starts and ends with it."""
     service = _Service(chat, engine)
 
@@ -64,7 +64,7 @@ def application(chat: Chat, engine: EngineThread, *, token: str | None) -> ASGIA
 class _Service:
     """The endpoints."""
 
-    def __init__(self, chat: Chat, engine: EngineThread) -> None:
+    def __init__(self, chat: Chat, engine: EngineProcess) -> None:
         self._chat = chat
         self._engine = engine
         self._created = int(time.time())

@@ -155,6 +155,14 @@ class VLM:
         """Do what `encode` will be asked for, on another thread; what it would refuse is left to it."""
         self._ahead.put(problem, template)
 
+    def prepared(self, prompt: Prompt) -> Prepared:
+        """What the processor made of a prompt, for another process's `adopt`."""
+        return self._prepared(prompt)
+
+    def adopt(self, prompt: Prompt, prepared: Prepared) -> None:
+        """Take what another process prepared of a prompt, as if it had been encoded here."""
+        self._cache.put(prompt, prepared)
+
     def forget(self, problem: Problem | Dialogue, template: Template) -> None:
         """Nobody will ask to encode this problem."""
         self._ahead.take(problem, template)
