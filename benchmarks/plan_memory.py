@@ -195,7 +195,7 @@ def _compared(
     prompts: Sequence[Prompt],
     run: Callable[[], object],
 ) -> Comparison:
-    processed = [tensor for each in prompts for tensor in vlm._prepared(each).pixels.values()]
+    processed = [tensor for each in prompts for tensor in vlm.prepared(each).pixels.values()]
     with LivePeak((each for each in held if isinstance(each, Tensor)), elsewhere=processed) as live:
         at_rest = live.peak
         run()

@@ -6,7 +6,8 @@ import pytest
 from tests.rollout.scripted import problem
 
 from rethinker.errors import DataError
-from rethinker.models.encoder import Ahead, Encoder
+from rethinker.models.encoder import Ahead, Encoded, Encoder
+from rethinker.models.pixels import Prepared
 from rethinker.models.vlm import VLM
 
 
@@ -15,12 +16,18 @@ def encoder(tiny_vlm: VLM) -> Encoder:
     return Encoder(tiny_vlm.processor, model="tiny")
 
 
+def prepared(encoded: Encoded) -> Prepared:
+    return Prepared(pixels={}, token_types={}, positions=encoded.inputs["input_ids"])
+
+
 def test_what_was_encoded_ahead_is_handed_out_once_and_is_the_same(encoder: Encoder) -> None:
-    ahead = Ahead(encoder, limit=10_000_000)
+    ahead = Ahead(encoder, prepare=prepared, limit=10_000_000)
     asked = problem("seen", image=True)
     ahead.put(asked, "plain")
-    found, wanted = ahead.take(asked, "plain"), encoder.encode(asked, "plain")
-    assert found is not None
+    taken, wanted = ahead.take(asked, "plain"), encoder.encode(asked, "plain")
+    assert taken is not None
+    found, made_of_it = taken
+    assert made_of_it.positions is found.inputs["input_ids"]
     assert found.text == wanted.text
     assert {name: value.tolist() for name, value in found.inputs.items()} == {
         name: value.tolist() for name, value in wanted.inputs.items()
@@ -30,7 +37,7 @@ def test_what_was_encoded_ahead_is_handed_out_once_and_is_the_same(encoder: Enco
 
 
 def test_another_template_is_not_answered_with_this_one(encoder: Encoder) -> None:
-    ahead = Ahead(encoder, limit=10_000_000)
+    ahead = Ahead(encoder, prepare=prepared, limit=10_000_000)
     asked = problem("seen")
     ahead.put(asked, "plain")
     assert ahead.take(asked, "rethinking") is None
@@ -38,7 +45,7 @@ def test_another_template_is_not_answered_with_this_one(encoder: Encoder) -> Non
 
 def test_nothing_is_encoded_beyond_the_limit(encoder: Encoder) -> None:
     one, other = problem("one", image=True), problem("other", image=True)
-    ahead = Ahead(encoder, limit=1)
+    ahead = Ahead(encoder, prepare=prepared, limit=1)
     ahead.put(one, "plain")
     ahead.put(other, "plain")
     assert ahead.take(other, "plain") is None

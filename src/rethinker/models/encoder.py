@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError
 from PIL.Image import fromarray
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from rethinker.errors import DataError
+from rethinker.models.pixels import Prepared
 from rethinker.models.templates import Template, chat
 from rethinker.models.text import TextProcessor
 from rethinker.types import IMAGE_MARK, Dialogue, Image, Problem, Turn
@@ -21,15 +21,16 @@ from rethinker.types import IMAGE_MARK, Dialogue, Image, Problem, Turn
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Encoded:
-    """A rendered prompt and what the processor made of it, as tensors with a batch axis of one."""
+    """A rendered prompt and what the processor made of it.
+
+    Attributes:
+        inputs: Tensors with a batch axis of one.
+        images: How many it shows.
+    """
 
     text: str
     inputs: Any
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all tensors."""
-        return sum(value.nbytes for value in self.inputs.values() if isinstance(value, Tensor))
+    images: int
 
 
 class Encoder:
@@ -59,7 +60,7 @@ class Encoder:
         """
         text = self.rendered(problem.id, _turns(problem), template)
         try:
-            return Encoded(text=text, inputs=self.processed(text, problem.images))
+            return Encoded(text=text, inputs=self.processed(text, problem.images), images=len(problem.images))
         except ValueError as error:
             raise refusal(problem.id, error) from error
 
@@ -124,14 +125,16 @@ class Ahead:
 
     Args:
         encoder: Copied when it is first used.
+        prepare: What else is to be made of an encoded problem; must bear another thread.
         limit: Nothing more is encoded while so many bytes are held; whoever asks then does it himself.
     """
 
-    def __init__(self, encoder: Encoder, *, limit: int) -> None:
+    def __init__(self, encoder: Encoder, *, prepare: Callable[[Encoded], Prepared], limit: int) -> None:
         self._original = encoder
+        self._prepare = prepare
         self._own: Encoder | None = None
         self._limit = limit
-        self._held: dict[int, tuple[Problem | Dialogue, Template, Encoded]] = {}
+        self._held: dict[int, tuple[Problem | Dialogue, Template, Encoded, Prepared]] = {}
         self._bytes = 0
         self._encoding = threading.Lock()
         self._holding = threading.Lock()
@@ -150,21 +153,22 @@ class Ahead:
                 self._own = copy.deepcopy(self._original)
             try:
                 encoded = self._own.encode(problem, template)
+                prepared = self._prepare(encoded)
             except DataError:
                 return
         with self._holding:
-            self._held[id(problem)] = (problem, template, encoded)
-            self._bytes += encoded.nbytes
+            self._held[id(problem)] = (problem, template, encoded, prepared)
+            self._bytes += prepared.nbytes
 
-    def take(self, problem: Problem | Dialogue, template: Template) -> Encoded | None:
+    def take(self, problem: Problem | Dialogue, template: Template) -> tuple[Encoded, Prepared] | None:
         """What was made of this very problem, once."""
         with self._holding:
             held = self._held.pop(id(problem), None)
             if held is None:
                 return None
-            _, made_for, encoded = held
-            self._bytes -= encoded.nbytes
-        return encoded if made_for == template else None
+            _, made_for, encoded, prepared = held
+            self._bytes -= prepared.nbytes
+        return (encoded, prepared) if made_for == template else None
 
 
 def asked(question: str) -> tuple[Turn, ...]:

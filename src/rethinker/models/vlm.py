@@ -22,7 +22,7 @@ from rethinker.errors import DataError, ModelError
 from rethinker.models import adapters
 from rethinker.models.attention import Layout
 from rethinker.models.costs import Costs
-from rethinker.models.encoder import Ahead, Encoder, asked, refusal
+from rethinker.models.encoder import Ahead, Encoded, Encoder, asked, refusal
 from rethinker.models.families import family
 from rethinker.models.outlines import Placeholders
 from rethinker.models.patches import embed_patches_by_products
@@ -83,7 +83,7 @@ class VLM:
         self.pad_id = int(self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.eos_ids[0])
         self.forbidden_ids = _forbidden_ids(module, self.tokenizer, self.eos_ids)
         self._encoder = Encoder(self.processor, model=type(module).__name__)
-        self._ahead = Ahead(self._encoder, limit=pixel_bytes)
+        self._ahead = Ahead(self._encoder, prepare=self._prepare, limit=pixel_bytes)
         self._family = family(module.config.model_type)
         self._placeholders = self._placeholders_by_size()
         self._cache = PixelCache(pixel_bytes)
@@ -139,7 +139,7 @@ class VLM:
             DataError: the question holds one of the model's special tokens, there are images and no vision tower, the
                 processor refuses an image, or the prompt is longer than `max_tokens`.
         """
-        encoded = self._ahead.take(problem, template) or self._encoder.encode(problem, template)
+        encoded, prepared = self._ahead.take(problem, template) or self._encode(problem, template)
         ids = encoded.inputs["input_ids"][0]
         if len(ids) > max_tokens:
             raise DataError(
@@ -148,20 +148,16 @@ class VLM:
             )
         token_ids = ids.numpy().astype(np.int64)
         prompt = Prompt(problem_id=problem.id, token_ids=token_ids, images=problem.images, text=encoded.text)
-        self._remember(prompt, encoded.inputs)
+        self._cache.put(prompt, prepared)
         return prompt
+
+    def _encode(self, problem: Problem | Dialogue, template: Template) -> tuple[Encoded, Prepared]:
+        encoded = self._encoder.encode(problem, template)
+        return encoded, self._prepare(encoded)
 
     def encode_ahead(self, problem: Problem | Dialogue, template: Template) -> None:
         """Do what `encode` will be asked for, on another thread; what it would refuse is left to it."""
         self._ahead.put(problem, template)
-
-    def prepared(self, prompt: Prompt) -> Prepared:
-        """What the processor made of a prompt, for another process's `adopt`."""
-        return self._prepared(prompt)
-
-    def adopt(self, prompt: Prompt, prepared: Prepared) -> None:
-        """Take what another process prepared of a prompt, as if it had been encoded here."""
-        self._cache.put(prompt, prepared)
 
     def forget(self, problem: Problem | Dialogue, template: Template) -> None:
         """Nobody will ask to encode this problem."""
@@ -204,12 +200,12 @@ class VLM:
 
     def vision(self, prompts: Sequence[Prompt]) -> Pixels:
         """Pixel tensors of the prompts' images, joined in order, on the model's device; empty for text alone."""
-        joined = join([self._prepared(prompt).pixels for prompt in prompts if prompt.images])
+        joined = join([self.prepared(prompt).pixels for prompt in prompts if prompt.images])
         return {name: tensor.to(self.device) for name, tensor in joined.items()}
 
     def positions(self, prompt: Prompt) -> Int[Tensor, "axes prompt"]:
         """Position ids of a prompt: 3 axes under multimodal RoPE, else 1. A response goes on after their maximum."""
-        return self._prepared(prompt).positions
+        return self.prepared(prompt).positions
 
     def blocks(self, prompt: Prompt) -> Int64[np.ndarray, " prompt"]:
         """Of each token the number of the image that it belongs to, −1 for none."""
@@ -232,22 +228,31 @@ class VLM:
         return self._costs.operations(len(prompt.token_ids), responses, pixel_values=self._pixel_values(prompt))
 
     def _pixel_values(self, prompt: Prompt) -> int:
-        return max((pixels.numel() for pixels in self._prepared(prompt).pixels.values()), default=0)
+        return max((pixels.numel() for pixels in self.prepared(prompt).pixels.values()), default=0)
 
     @cached_property
     def _costs(self) -> Costs:
         return Costs(self.module, sees_images=self.sees_images)
 
-    def _prepared(self, prompt: Prompt) -> Prepared:
-        """From the cache, or made again (a resumed or long-stored prompt)."""
-        return self._cache.get(prompt) or self._remember(prompt, self._encoder.processed(prompt.text, prompt.images))
+    def prepared(self, prompt: Prompt) -> Prepared:
+        """What the processor made of a prompt: from the cache, or made again (a resumed or long-stored prompt)."""
+        held = self._cache.get(prompt)
+        if held is None:
+            inputs = self._encoder.processed(prompt.text, prompt.images)
+            held = self._prepare(Encoded(text=prompt.text, inputs=inputs, images=len(prompt.images)))
+            self._cache.put(prompt, held)
+        return held
 
-    def _remember(self, prompt: Prompt, inputs: Any) -> Prepared:
-        pixels = {name: inputs[name] for name in inputs if name not in _TEXT_KEYS | _TYPE_KEYS} if prompt.images else {}
-        types = {name: inputs[name] for name in inputs if name in _TYPE_KEYS}
-        prepared = Prepared(pixels=pixels, token_types=types, positions=self._positions(inputs, pixels))
+    def adopt(self, prompt: Prompt, prepared: Prepared) -> None:
+        """Take what another process prepared of a prompt, as if it had been encoded here."""
         self._cache.put(prompt, prepared)
-        return prepared
+
+    def _prepare(self, encoded: Encoded) -> Prepared:
+        inputs = encoded.inputs
+        types = {name: inputs[name] for name in inputs if name in _TYPE_KEYS}
+        others = {name: inputs[name] for name in inputs if name not in _TEXT_KEYS | _TYPE_KEYS}
+        pixels = others if encoded.images else {}
+        return Prepared(pixels=pixels, token_types=types, positions=self._positions(inputs, pixels))
 
     def _positions(self, inputs: Any, pixels: Pixels) -> Tensor:
         length = inputs["input_ids"].shape[1]
@@ -309,7 +314,7 @@ class VLM:
         ids = torch.cat([torch.from_numpy(prompt.token_ids).to(self.device).expand(rows, -1), responses], dim=1)
         types = {
             name: torch.cat([marks.to(self.device).expand(rows, -1), torch.zeros_like(responses)], dim=1)
-            for name, marks in self._prepared(prompt).token_types.items()
+            for name, marks in self.prepared(prompt).token_types.items()
         }
         return {
             "input_ids": ids,
