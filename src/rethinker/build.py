@@ -113,6 +113,7 @@ def _parts(
         write_model=crew.write_model,
         write_profile=partial(write_profile, folder.path, recorder, device=_chip(vlm.device)) if recorder else _nothing,
         close=partial(_close, scorer, tracker, crew),
+        abandons=config.cluster.kind == "local" and not config.pipeline.staleness,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from rethinker.evaluation.held_out import HeldOut
 from rethinker.evaluation.in_training import Benchmarks
 from rethinker.interfaces import Learner, ProblemSource, Replay, Scorer, Stream, Tracker, WeightSync
 from rethinker.report.write import write_report
-from rethinker.rollout.episodes import Episodes
+from rethinker.rollout.episodes import Episode, Episodes
 from rethinker.runs.checkpoints import Checkpoints
 from rethinker.runs.files import write_atomically
 from rethinker.runs.folder import RunFolder
@@ -26,7 +26,7 @@ from rethinker.runs.intervals import wilson
 from rethinker.runs.memory import PeakMemory
 from rethinker.runs.progress import Progress
 from rethinker.runs.rollouts import RolloutRecord
-from rethinker.runs.signals import StopSignal
+from rethinker.runs.signals import Abandoned, StopSignal
 from rethinker.runs.summary import Summary
 from rethinker.timing import Stopwatch
 from rethinker.types import NO_VERDICT, Experience, Mean, Metrics, State, merge
@@ -44,7 +44,11 @@ class Cadence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything a run is made of; `build.build` puts it together."""
+    """Everything a run is made of; `build.build` puts it together.
+
+    Attributes:
+        abandons: Whether an episode may be left in the middle of its making, and made again after a resume.
+    """
 
     cadence: Cadence
     stream: Stream
@@ -66,6 +70,7 @@ class Parts:
     write_model: Callable[[Path], None]
     write_profile: Callable[[], None]
     close: Callable[[], None]
+    abandons: bool
 
 
 class _Start(NamedTuple):
@@ -99,6 +104,7 @@ class Run:
         self._saved: Path | None = None
         self._saved_step = -1
         self._quarantined = 0
+        self._drawn_from: State | None = None
         self._began = time.monotonic()
         self._seconds_before = 0.0
         self._peak_before = 0
@@ -108,13 +114,13 @@ class Run:
         """Run to the last step; leave checkpoints, record, report and summary in the run folder.
 
         Raises:
-            Interrupted: a signal asked to stop; the step was finished and saved.
+            Interrupted: a signal asked to stop; the step was finished, or what SIGTERM found half made left, and saved.
         """
         parts = self.parts
         self._begin()
         if self._step >= parts.cadence.steps:  # stopped between its last step and its summary
             return self._finish()
-        for episode in parts.episodes:
+        for episode in self._episodes():
             for batch in episode.batches():
                 self._step += 1
                 version = self._version
@@ -140,12 +146,31 @@ class Run:
         """Measure the untrained policy, unless a resumed run has done so."""
         if self._before is None:
             self._progress.phase("measuring the start")
-            found = self.parts.held_out.evaluate(self.parts.test)
-            self._before = _Start(found.problems, found.correct, found.second_looks.rethought)
+            try:
+                with self._stop.abandoning():
+                    found = self.parts.held_out.evaluate(self.parts.test)
+                self._before = _Start(found.problems, found.correct, found.second_looks.rethought)
+            except Abandoned:
+                pass
             self._stop_if_asked()
         self._progress.phase("training")
         self.parts.stopwatch.start()
         self._step_began = time.monotonic()
+
+    def _episodes(self) -> Iterator[Episode]:
+        """Episodes as they are made; one that SIGTERM finds in the making is left, as if it had not been begun."""
+        if not self.parts.abandons:
+            yield from self.parts.episodes
+        episodes = iter(self.parts.episodes)
+        while True:
+            self._drawn_from = self._source()
+            try:
+                with self._stop.abandoning():
+                    episode = next(episodes)
+            except Abandoned:
+                self._stop_if_asked()
+            self._drawn_from = None
+            yield episode
 
     def _publish(self) -> Metrics:
         """The behaviour policy becomes the current one."""
@@ -229,7 +254,8 @@ class Run:
             return
         if self._saved_step != self._step:
             self._save()
-        self._report()
+        if self._stop.patient:
+            self._report()
         raise Interrupted(
             f"stopped at step {self._step}, saved to {self._saved}. "
             f"Go on with: rethinker train --resume {self.parts.folder.path}",
@@ -291,12 +317,15 @@ class Run:
             "before": list(self._before) if self._before is not None else None,
             "seconds": self._seconds(),
             "peak_memory_bytes": self._peak_bytes(),
-            "stream": parts.stream.state_dict(),
-            "quarantine": parts.quarantine.state_dict(),
+            **(self._drawn_from or self._source()),
             "episodes": parts.episodes.state_dict(),
             "replay": parts.replay.state_dict(),
             "learner": parts.learner.save(folder),
         }
+
+    def _source(self) -> State:
+        """Where problems come from."""
+        return {"stream": self.parts.stream.state_dict(), "quarantine": self.parts.quarantine.state_dict()}
 
     def resume(self, saved: tuple[Path, State] | None) -> None:
         """Go on from a checkpoint, its folder and its state, or from the beginning where none was saved.

@@ -145,6 +145,22 @@ def test_a_term_signal_before_the_first_step_is_saved_too(place: Path, unbroken:
     runs.assert_same_run(run, unbroken)
 
 
+def test_a_machine_that_is_taken_away_in_a_long_step_loses_that_step_alone(place: Path, unbroken: Path) -> None:
+    """Its SIGTERM comes half a minute before its SIGKILL; verdicts of 3 s each make the episode longer than that."""
+    run = place / "taken"
+    shutil.copytree(unbroken, run, ignore=shutil.ignore_patterns("step-000006", "summary.json"))
+    process = runs.spawn("train", "--resume", run, folder=place, slow=3)  # its third step's episode is made already
+    wait_for(lambda: len(runs.metrics(run)) == 4, process)
+    time.sleep(random.Random(run.name).uniform(0, 3))
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143, said
+    assert "leaving the episode that is being made" in said
+    assert "stopped at step 4, saved to" in said
+    assert runs.rethinker("train", "--resume", run) == 0
+    runs.assert_same_run(run, unbroken)
+
+
 def test_a_run_killed_before_its_first_checkpoint_begins_again(place: Path, unbroken: Path) -> None:
     run = place / "early"
     shutil.copytree(unbroken, run, ignore=shutil.ignore_patterns("step-*", "summary.json"))

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from rethinker.runs.signals import StopSignal
+from rethinker.runs.signals import Abandoned, StopSignal
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -20,6 +20,20 @@ def test_the_first_signal_is_remembered_and_the_second_obeyed(
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         assert stop.exit_code == code
+
+
+def test_sigterm_leaves_what_may_be_left_and_ctrl_c_does_not() -> None:
+    with StopSignal() as stop, stop.abandoning():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.exit_code == 130
+    with StopSignal() as stop:
+        with pytest.raises(Abandoned), stop.abandoning():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert (stop.exit_code, stop.patient) == (143, False)
+        with pytest.raises(Abandoned), stop.abandoning():
+            raise AssertionError("it was told before")
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_the_handlers_before_are_put_back() -> None:

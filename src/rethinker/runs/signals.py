@@ -1,15 +1,26 @@
-"""Stopping politely: the first Ctrl-C or SIGTERM is remembered until the step is done, the second is obeyed at once."""
+"""Stopping politely: the first Ctrl-C or SIGTERM is remembered until the step is done, the second is obeyed at once.
+
+Ctrl-C is a person's, who waits. SIGTERM is most often a machine's that will be taken away in half a minute, and one
+step of a large model may take many: what can be made again after a resume, and to the same bytes, is abandoned for it.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
 _HEARD = b"\nfinishing the step, then saving; once more to stop at once\n"
+_ABANDONED = b"\nleaving the episode that is being made, and saving; once more to stop at once\n"
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Abandoned(BaseException):
+    """What was being done is not to be finished. No error, and nothing that handles errors may take it for one."""
 
 
 class StopSignal:
@@ -19,12 +30,37 @@ class StopSignal:
         self.exit_code: int | None = None
         """130 after Ctrl-C, 143 after SIGTERM, None while nobody asked."""
         self._before: dict[signal.Signals, signal.Handlers | int | None] = {}
+        self._may_be_left = False
+
+    @property
+    def patient(self) -> bool:
+        """Whether there is time for what can be done later as well."""
+        return self.exit_code != _EXIT_CODES[signal.SIGTERM]
+
+    @contextmanager
+    def abandoning(self) -> Iterator[None]:
+        """SIGTERM leaves what is inside at once.
+
+        Raises:
+            Abandoned: it came, now or before.
+        """
+        self._may_be_left = True
+        try:
+            if not self.patient:
+                raise Abandoned
+            yield
+        finally:
+            self._may_be_left = False
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         if self.exit_code is not None:
             raise KeyboardInterrupt
         self.exit_code = _EXIT_CODES[signal.Signals(number)]
-        os.write(2, _HEARD)  # a console may be in the middle of a line, and its streams cannot be entered twice
+        leaving = self._may_be_left and number == signal.SIGTERM
+        # A console may be in the middle of a line, and its streams cannot be entered twice.
+        os.write(2, _ABANDONED if leaving else _HEARD)
+        if leaving:
+            raise Abandoned
 
     def __enter__(self) -> Self:
         for name in _EXIT_CODES:
