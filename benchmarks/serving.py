@@ -44,6 +44,9 @@ from rethinker.seeding import Purpose, key
 from rethinker.types import IMAGE_MARK, Problem
 
 CLIENTS = 32
+EACH = 16
+"""Questions of a client; with few, most of the time some clients have none left."""
+
 MAX_TOKENS = 128
 TO_REACH = 0.9
 
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     problems = [
         problem(GymId(family="counting", level=1, split="test", index=index))
-        for index in range(CLIENTS * (1 if arguments.quick else 4))
+        for index in range(CLIENTS * (1 if arguments.quick else EACH))
     ]
     report = reporting.head("serving", arguments) | {"clients": CLIENTS, "questions": len(problems)}
     with TemporaryDirectory() as folder:

@@ -26,8 +26,8 @@ SWEEP_S = 0.25
 """How often idle connections are looked for while the server ends."""
 
 SWITCH_S = 0.0002
-"""How long a thread of Python may hold up the others. The engine's gives way at every operation, and with the usual
-5 ms would wait so long for one that prepares a picture."""
+"""How long a thread of Python may hold up the others: those that read pictures and prompts, the one that all connections
+have. The usual 5 ms add up at each of its turns."""
 
 CONNECTIONS = 1024
 """More are answered with status 503 at once."""
