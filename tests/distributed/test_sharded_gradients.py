@@ -61,6 +61,7 @@ def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
 
 @pytest.fixture(scope="module", params=KINDS)
 def pair(seats: Seats, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("toy")
     VLM(*toys.build("Qwen2.5-VL")).save(folder)
     sections = KINDS[request.param]
@@ -94,7 +95,7 @@ def compare(pair: Pair, shape: updates.Shape) -> None:
     assert float(np.linalg.norm(off)) <= SAME * float(whole.norm())
 
 
-@settings(max_examples=8, phases=[Phase.generate])
+@settings(max_examples=4, phases=[Phase.generate])
 @given(shape=updates.shapes(4))
 def test_two_ranks_have_the_gradient_of_one(pair: Pair, shape: updates.Shape) -> None:
     compare(pair, shape)
