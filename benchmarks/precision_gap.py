@@ -3,11 +3,11 @@
     python benchmarks/precision_gap.py [--json OUT] [--picture OUT] [--quick]
 
 An engine samples 16 gym problems × 8 responses of up to 96 tokens, the learner reads them with the same weights. The
-embedded model is a trained one; the deep one has 28 layers of its width (those of a 7B model) and random weights, scaled
-so that its distributions have about the entropy of a trained model's. Each pair of engine and learner has a process of
-its own. Four updates on these responses follow, their advantages drawn by coin: with the engine's log-probs as old ones,
-with the learner's, and with the learner's and min(old / behaviour, 2) on the loss. How far their weights go apart is
-measured against the update that multiplies by old / behaviour without a bound, which is unbiased.
+embedded model is a trained one; the deep one has the depth of a 7B model, 28 layers, at the embedded one's width, and
+random weights, scaled so that it prefers some tokens (8 × 4 responses of 64 tokens). Each pair has a process of its own.
+Four updates on these responses follow, their advantages drawn by coin: with the engine's log-probs as old ones, with
+the learner's, and with the learner's and min(old / behaviour, 2) on the loss. How far their weights go apart is measured
+against updates that multiply by old / behaviour without a bound, which is unbiased.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from work import gym
 
 CLIP_LOW, CLIP_HIGH, CAP = 0.2, 0.35, 2.0
 LR = 1e-5
-DEEP_LAYERS, DEEP_SCALE, DEEP_OUTPUT = 28, 3.0, 6.0
+DEEP_LAYERS, DEEP_SCALE, DEEP_OUTPUT = 28, 3.0, 20.0
 """The deep model's layers, and what its random matrices and its output layer are multiplied by."""
 
 Array = np.ndarray
@@ -79,6 +79,7 @@ COLUMNS = (
     Column(head="samples in", key="sampled_in"),
     Column(head="learns in", key="learned_in"),
     Column(head="tokens", key="tokens", digits=0),
+    Column(head="−log p, mean", key="surprise", digits=2),
     Column(head="mean gap, nats", key="gap_mean", digits=7),
     Column(head="largest", key="gap_max", digits=5),
     Column(head="ratio, mean", key="ratio_mean", digits=5),
@@ -194,15 +195,13 @@ def engine_of(vlm: VLM, case: Case, folder: Path) -> RolloutEngine:
 
 def gap(experiences: Sequence[Experience], old: Sequence[Array]) -> dict[str, float]:
     """Of the tokens: |learner − engine| and exp of the difference; of whole responses the product."""
-    by_response = [
-        own.astype(np.float64) - each.rollout.logprobs for own, each in zip(old, experiences, strict=True)
-    ]
+    by_response = [own.astype(np.float64) - each.rollout.logprobs for own, each in zip(old, experiences, strict=True)]
     off = np.concatenate(by_response)
     ratio = np.exp(off)
     products = np.exp([each.sum() for each in by_response])
     return {
         "tokens": len(off),
-        "entropy": float(-np.concatenate(old).mean()),
+        "surprise": float(-np.concatenate(old).mean()),
         "gap_mean": float(np.abs(off).mean()),
         "gap_max": float(np.abs(off).max()),
         "ratio_mean": float(ratio.mean()),
@@ -215,9 +214,7 @@ def gap(experiences: Sequence[Experience], old: Sequence[Array]) -> dict[str, fl
     }
 
 
-def effects(
-    vlm: VLM, experiences: Sequence[Experience], old: Sequence[Array], case: Case
-) -> list[dict[str, Any]]:
+def effects(vlm: VLM, experiences: Sequence[Experience], old: Sequence[Array], case: Case) -> list[dict[str, Any]]:
     """The same updates under each way to take the gap."""
     told = [replace(each, old=own) for each, own in zip(experiences, old, strict=True)]
     given = dict(zip(ARMS, ((experiences, "none", CAP), (told, "none", CAP), (told, "token", CAP)), strict=True))
@@ -233,7 +230,9 @@ def _updated(
     vlm: VLM, chosen: Sequence[Experience], correction: Any, cap: float, case: Case
 ) -> tuple[torch.Tensor, dict[str, float | None]]:
     """How the weights moved, and what the first and the last update said."""
-    made = _learner(VLM(copy.deepcopy(vlm.module), vlm.processor), Objective(correction=correction, ratio_cap=cap), case)
+    made = _learner(
+        VLM(copy.deepcopy(vlm.module), vlm.processor), Objective(correction=correction, ratio_cap=cap), case
+    )
     start = _flat(made)
     said = [made.update(chosen) for _ in range(case.updates)]
     capped = said[0].get("policy/correction_capped")
@@ -269,9 +268,10 @@ def cases(*, quick: bool, threads: int) -> list[Case]:
         small = {"prompts": 2, "group": 2, "tokens": 8, "updates": 2, "threads": threads}
         return [Case(model="tiny", engine="torch", sampled_in="bfloat16", learned_in="float32", **small)]
     engines = ["torch"] + ["vllm"] * (find_spec("vllm") is not None)
+    sizes: dict[str, dict[str, int]] = {"tiny": {}, "deep": {"prompts": 8, "group": 4, "tokens": 64}}
     return [
-        Case(model=model, engine=engine, sampled_in=sampled_in, learned_in=learned_in, threads=threads)
-        for model in ("tiny", "deep")
+        Case(model=model, engine=engine, sampled_in=sampled_in, learned_in=learned_in, threads=threads, **sizes[model])
+        for model in sizes
         for engine in engines
         for sampled_in, learned_in in TYPES
     ]
@@ -286,7 +286,9 @@ def tables(report: reporting.Row) -> str:
 def charts(report: reporting.Row) -> list[Bars]:
     """Mean gaps, and how far each way to take them is from the unbiased move."""
     rows = report["rows"]
-    places = [f"{row['model']}, {row['engine']}\n{_short(row['sampled_in'])} / {_short(row['learned_in'])}" for row in rows]
+    places = [
+        f"{row['model']}, {row['engine']}\n{_short(row['sampled_in'])} / {_short(row['learned_in'])}" for row in rows
+    ]
     off = {arm: [100 * row["effects"][number]["off"] for row in rows] for number, arm in enumerate(ARMS)}
     gaps = {"mean gap": [1000 * row["gap_mean"] for row in rows]}
     return [

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 from tests.distributed.seats import Seats
 from tests.distributed.test_sharded_learner import alone, config_of, differing
 from tests.learner import updates

@@ -118,6 +118,6 @@ def test_scores_as_extreme_as_they_get_have_finite_entropies_and_gradients(row: 
     kept = torch.where(wanted > -math.inf, wanted, 0.0)
     its_entropy = -(wanted.exp() * kept).sum(dim=-1)
     (slope,) = torch.autograd.grad((wanted[0, target] + its_entropy).sum(), exact)
-    assert float(logprob) == pytest.approx(float(wanted[0, target]), rel=1e-6, abs=1e-6)
-    assert float(entropy) == pytest.approx(float(its_entropy), abs=1e-6)
+    assert logprob.item() == pytest.approx(wanted[0, target].item(), rel=1e-6, abs=1e-6)
+    assert entropy.item() == pytest.approx(its_entropy.item(), abs=1e-6)
     assert scores.grad[0].tolist() == pytest.approx(slope[0].tolist(), abs=1e-5)

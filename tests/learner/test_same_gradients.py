@@ -1,4 +1,4 @@
-"""However an update is packed, shared, cut and checkpointed: the gradient of one plain forward per response, in float64.
+"""However an update is packed, shared, cut and checkpointed: the gradient of plain forwards one by one, in float64.
 
 In double precision the ways of adding differ by 1e-15, so a mistake of any size shows: a neighbour seen, a position off
 by one, a weight taken twice, a token left out.

@@ -1,4 +1,4 @@
-"""Updates of any shape, drawn: groups of unequal size, one token or many, images or none, redraws, tokens that weigh nothing.
+"""Updates of any shape: groups of unequal size, one token or many, images or none, redraws, weights of nothing.
 
 A response is drawn as numbers first, so that the same update can be made for several models.
 """
