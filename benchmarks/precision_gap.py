@@ -4,9 +4,9 @@
 
 An engine samples 16 gym problems × 8 responses of up to 96 tokens, the learner reads them with the same weights. The
 embedded model is a trained one; the deep one has the depth of a 7B model, 28 layers, at the embedded one's width, and
-random weights, scaled so that it prefers some tokens (8 × 4 responses of 64 tokens). Each pair has a process of its own.
+random weights, scaled so that it prefers some tokens (8 × 4 responses of 64 tokens). Each pair has its own process.
 Four updates on these responses follow, their advantages drawn by coin: with the engine's log-probs as old ones, with
-the learner's, and with the learner's and min(old / behaviour, 2) on the loss. How far their weights go apart is measured
+the learner's, and with the learner's and min(old / behaviour, 2) on the loss. How far their weights part is measured
 against updates that multiply by old / behaviour without a bound, which is unbiased.
 """
 
