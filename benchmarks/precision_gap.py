@@ -257,6 +257,8 @@ def _flat(made: PolicyLearner) -> torch.Tensor:
 
 def all_measured(chosen: Sequence[Case], *, at_once: int) -> list[dict[str, Any]]:
     """Each case in a process of its own, as vLLM leaves its settings behind; no time is taken, so some run at once."""
+    if len(chosen) == 1:
+        return [measured(chosen[0])]
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(at_once, mp_context=spawned, max_tasks_per_child=1) as pool:
         return list(pool.map(measured, chosen))

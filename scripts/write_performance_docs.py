@@ -135,7 +135,7 @@ shares with no other, the whole tree everything once.""",
         arguments="",
         text="""\
 What float32 and bfloat16 make of the same weights in an engine and in the learner, per token and, as a product, per
-response; then three updates at a learning rate of 1e-5 on these responses, their advantages drawn by coin. *Beyond the
+response; then three updates at a learning rate of 1e-5 on these responses, advantages drawn by coin. *Beyond the
 clip* are tokens whose ratio leaves 0.8 to 1.35 before anything was learned, if the engine's log-probs stand as old ones.
 *Off the unbiased move* is how far the weights' way differs from that of updates which multiply by old / behaviour
 without a bound, as a share of its length; AdamW's first steps have nearly the same size for every weight, so it counts
