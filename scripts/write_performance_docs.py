@@ -130,6 +130,20 @@ shares with no other, the whole tree everything once.""",
         picture="memory of the whole tree, of each process and of Ray, by step",
     ),
     Section(
+        title="Precision: engine beside learner",
+        benchmark="precision_gap",
+        arguments="",
+        text="""\
+What float32 and bfloat16 make of the same weights in an engine and in the learner, per token and, as a product, per
+response; then three updates at a learning rate of 1e-5 on these responses, advantages drawn by coin. *Beyond the
+clip* are tokens whose ratio leaves 0.8 to 1.35 before anything was learned, if old log-probs are the engine's. *Off
+the unbiased move* is how far the weights' way differs from that of updates which multiply by old / behaviour without
+a bound, as a share of its length; AdamW's first steps have nearly the same size for every weight, so it counts turned
+signs of small gradients, too. The embedded model is trained; the deep one has 28 layers and random weights,
+which rounding moves further than it would a trained model's.""",
+        picture="mean gap of each pair of engine and learner, and how far updates are from the unbiased ones",
+    ),
+    Section(
         title="Real shapes on a GPU",
         benchmark="real_shapes",
         arguments="--device cuda",

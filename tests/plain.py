@@ -30,10 +30,11 @@ def some_prompts(vlm: VLM) -> list[Prompt]:
 def inputs(vlm: VLM, prompt: Prompt, response: np.ndarray) -> dict[str, Tensor]:
     """Keyword arguments of one plain forward; the model finds positions and mask itself."""
     ids = torch.from_numpy(np.concatenate([prompt.token_ids, response]))[None]
+    marks = "token_type_ids" if vlm.module.config.model_type == "gemma3" else "mm_token_type_ids"
     return {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
-        "mm_token_type_ids": (ids == vlm.module.config.image_token_id).int(),
+        marks: (ids == vlm.module.config.image_token_id).int(),
         **vlm.vision([prompt]),
     }
 
@@ -41,7 +42,7 @@ def inputs(vlm: VLM, prompt: Prompt, response: np.ndarray) -> dict[str, Tensor]:
 def distributions(vlm: VLM, prompt: Prompt, response: np.ndarray) -> Tensor:
     """Log-probabilities over the vocabulary where each response token was predicted, with gradient."""
     scores = vlm.module(**inputs(vlm, prompt, response)).logits[0, -len(response) - 1 : -1]
-    return torch.log_softmax(scores.float(), dim=-1)
+    return torch.log_softmax(scores.to(torch.promote_types(scores.dtype, torch.float32)), dim=-1)
 
 
 def logprobs(vlm: VLM, prompt: Prompt, response: np.ndarray) -> Tensor:

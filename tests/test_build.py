@@ -15,6 +15,7 @@ from rethinker.algo.replay import Filter, NoReplay, SelectiveSampleReplay
 from rethinker.algo.truncation import soft_penalty
 from rethinker.build import build
 from rethinker.build_benchmarks import spread
+from rethinker.build_learner import asks_again
 from rethinker.config import Config
 from rethinker.interfaces import Sampling
 from rethinker.learner.learner import Objective, Optimisation, PolicyLearner
@@ -296,3 +297,15 @@ def test_the_benchmarks(parts: Parts) -> None:
 
 def test_a_part_of_the_questions_is_spread_over_all() -> None:
     assert [spread(list(range(10)), limit) for limit in (0, 3, 99)] == [[*range(10)], [0, 3, 6], [*range(10)]]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "asked"),
+    [("gspo", "bfloat16", True), ("gspo", "float32", False), ("clip", "bfloat16", False)],
+)
+def test_gspo_in_half_precision_asks_the_learner_for_old_logprobs(kind: str, dtype: str, asked: bool) -> None:
+    """Rounding alone takes many of its ratios beyond the clip."""
+    config = Config.model_validate({"model": {"dtype": dtype}, "objective": {"kind": kind}})
+    assert asks_again(config) == asked
+    engines = config.model_copy(update={"learner": config.learner.model_copy(update={"behaviour_logprobs": "engine"})})
+    assert not asks_again(engines)

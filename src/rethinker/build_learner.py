@@ -34,10 +34,14 @@ def build_learner(config: Config, vlm: VLM, stopwatch: Stopwatch) -> PolicyLearn
 
 
 def asks_again(config: Config) -> bool:
-    """Whether old log-probs are asked of the learner: of a stale episode, another engine's, or if one said so."""
+    """Whether old log-probs are asked of the learner: of a stale episode, another engine's, or if one said so.
+
+    And for GSPO in bfloat16, where the difference of decoding and a packed forward alone is beyond its narrow clip.
+    """
     asked = config.learner.behaviour_logprobs
     other = config.engine.kind != "torch" or config.pipeline.staleness > 0
-    return asked == "learner" or (asked == "auto" and other)
+    narrow = config.objective.kind == "gspo" and config.model.dtype == "bfloat16"
+    return asked == "learner" or (asked == "auto" and (other or narrow))
 
 
 def build_planner(config: Config, vlm: VLM) -> Planner:

@@ -215,8 +215,9 @@ class LearnerConfig(Section):
     share_prompts: bool = True
     """Pass a group's prompt and images once, not once per response."""
     behaviour_logprobs: Literal["auto", "engine", "learner"] = "auto"
-    """Whose log-probs ratios start from: the torch engine's are exact; `learner` asks again, a forward each, and then
-    `objective.correction` weighs the difference. `auto` asks again with any other engine."""
+    """Whose log-probs ratios start from: the torch engine's are exact in float32; `learner` asks again, a forward each,
+    and then `objective.correction` weighs the difference. `auto` asks again with any other engine, and for GSPO in
+    bfloat16."""
     compile: bool = False
     """Compile the language model's layers with torch.compile: faster updates after a slow first one."""
     sharding: ShardingConfig = ShardingConfig()

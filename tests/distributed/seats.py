@@ -63,6 +63,12 @@ class Seat:
         named = self.rank._learner.vlm.module.named_parameters()
         return {name: whole(weight).detach().clone().numpy() for name, weight in named}
 
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Of the last update, whole; 0 where there is none."""
+        named = self.rank._learner.vlm.module.named_parameters()
+        found = {name: torch.zeros_like(weight) if weight.grad is None else weight.grad for name, weight in named}
+        return {name: whole(gradient).float().clone().numpy() for name, gradient in found.items()}
+
     def write_in_files_of(self, folder: str, file_bytes: int) -> None:
         export.write_model(self.rank._learner.vlm, Path(folder), file_bytes=file_bytes)
 

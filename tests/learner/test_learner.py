@@ -126,6 +126,17 @@ def test_a_loss_that_is_not_finite_is_skipped_even_where_its_gradient_is(tiny_vl
     assert weights(made) == before
 
 
+def test_a_ratio_that_overflows_where_the_clip_holds_spoils_no_update(tiny_vlm: VLM) -> None:
+    """An engine that put next to nothing on a token: e^200 is no float32, and the clip cuts it off."""
+    good, idle, *rest = own(tiny_vlm, batch(tiny_vlm))
+    far_off = own(tiny_vlm, [replace(good, advantage=0.5), replace(idle, advantage=0.0)], off=-200.0)
+    made = learner(tiny_vlm)
+    metrics = made.update([*far_off, *rest])
+    assert metrics["policy/skipped"].value == 0
+    assert math.isfinite(metrics["policy/loss"].value)
+    assert math.isfinite(metrics["policy/grad_norm"].value)
+
+
 def test_too_many_in_a_row_stop_the_run(tiny_vlm: VLM) -> None:
     made, bad, good = learner(tiny_vlm, max_nonfinite=3), [broken(tiny_vlm)], batch(tiny_vlm)[:1]
     for chosen in (bad, bad, good, bad, bad):

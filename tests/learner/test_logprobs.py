@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -99,3 +101,23 @@ def test_entropy_is_that_of_the_distribution(tiny_vlm: VLM, chosen: list[Experie
         scores = tiny_vlm.module(**plain.inputs(tiny_vlm, one.prompt, one.token_ids)).logits[0]
     wanted = torch.distributions.Categorical(logits=scores[-len(one.token_ids) - 1 : -1]).entropy()
     assert np.allclose(entropy, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[1e4, 0, -1e4], [0, -math.inf, 1], [3e38, -3e38, 0], [1e-8, 0, -1e-8], [-1e4, -1e4, -1e4 - 17], [80, 0, 0]],
+)
+@pytest.mark.parametrize("target", [0, 2])
+def test_scores_as_extreme_as_they_get_have_finite_entropies_and_gradients(row: list[float], target: int) -> None:
+    """Beside float64; a rounding of a score's size is what float32 leaves of it."""
+    scores = torch.tensor([row], dtype=torch.float32, requires_grad=True)
+    exact = torch.tensor([row], dtype=torch.float64, requires_grad=True)
+    logprob, entropy = module._picked(scores, torch.tensor([target]))
+    (logprob + entropy).sum().backward()
+    wanted = torch.log_softmax(exact, dim=-1)
+    kept = torch.where(wanted > -math.inf, wanted, 0.0)
+    its_entropy = -(wanted.exp() * kept).sum(dim=-1)
+    (slope,) = torch.autograd.grad((wanted[0, target] + its_entropy).sum(), exact)
+    assert logprob.item() == pytest.approx(wanted[0, target].item(), rel=1e-6, abs=1e-6)
+    assert entropy.item() == pytest.approx(its_entropy.item(), abs=1e-6)
+    assert scores.grad[0].tolist() == pytest.approx(slope[0].tolist(), abs=1e-5)

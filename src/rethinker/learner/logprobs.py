@@ -73,11 +73,13 @@ class _Picked(torch.autograd.Function):
     def forward(ctx: Any, scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         logprobs = torch.log_softmax(scores, dim=-1)
         probabilities = logprobs.exp()
-        entropy = -torch.linalg.vecdot(probabilities, logprobs)
+        each = torch.arange(len(targets), device=targets.device)
+        picked = logprobs[each, targets]  # no view: FSDP2 hooks what its root returns
+        lowest = torch.finfo(logprobs.dtype).min
+        entropy = -torch.linalg.vecdot(probabilities, logprobs.clamp_(min=lowest))  # 0 · −∞ would be NaN
         ctx.save_for_backward(probabilities, targets, entropy)
         ctx.set_materialize_grads(False)  # no second table where no entropy is in the loss
-        each = torch.arange(len(targets), device=targets.device)
-        return logprobs[each, targets], entropy  # no view: FSDP2 hooks what its root returns
+        return picked, entropy
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, of_entropy: Tensor | None) -> tuple[Tensor, None]:

@@ -289,9 +289,9 @@ class VLM:
         return hidden
 
     def logits(self, hidden: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows vocabulary"]:
-        """Output scores in float32."""
+        """Output scores in float32, or wider where the model is."""
         scores: Tensor = self.module.get_output_embeddings()(hidden)
-        return scores.float()
+        return _at_least_float32(scores)
 
     def separate_scores(
         self, prompt: Prompt, responses: Int[Tensor, "rows tokens"], *, last: int
@@ -299,7 +299,7 @@ class VLM:
         """Output scores by the model's own forward, one row per response, of so many positions at the end."""
         output = self.module(**self._separate(prompt, responses), logits_to_keep=last)
         scores: Tensor = output.logits[:, -last:]
-        return scores.float()
+        return _at_least_float32(scores)
 
     def separate_hidden(
         self, prompt: Prompt, responses: Int[Tensor, "rows tokens"]
@@ -345,6 +345,11 @@ class VLM:
         """Write a Hugging Face folder: the model or its adapter alone as safetensors, the tokenizer and processor."""
         adapters.save(self.module, folder)
         self.processor.save_pretrained(folder)
+
+
+def _at_least_float32(scores: Tensor) -> Tensor:
+    """In half precision the normaliser of a large vocabulary would be lost."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def _blank(size: tuple[int, int]) -> Image:

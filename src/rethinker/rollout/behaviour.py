@@ -3,7 +3,7 @@
 An engine with other kernels, or another type, samples from a policy that is a little beside the learner's; the ratio
 would then start off 1. One more forward per response, before the first update, sets that right, and the learner weighs
 tokens by old / behaviour (`algo.objectives.importance_weights`). The torch engine runs the learner's own module, so its
-log-probs are both.
+log-probs are both, up to rounding: in bfloat16 decoding with a cache is 6e-4 nats a token beside a packed forward.
 """
 
 from __future__ import annotations
