@@ -44,7 +44,7 @@ $(BIN)/python:
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-$(VENV)/.core-stamp: pyproject.toml constraints.txt locks/build.txt locks/core.txt scripts/install_locked.py src/rethinker/mend_torchvision.py | $(BIN)/python
+$(VENV)/.core-stamp: pyproject.toml constraints.txt locks/build.txt locks/torch.txt locks/torch-cpu.txt locks/core.txt scripts/install_locked.py src/rethinker/mend_torchvision.py | $(BIN)/python
 	$(BIN)/python scripts/install_locked.py core
 	$(BIN)/python -m rethinker.mend_torchvision
 	@touch $@

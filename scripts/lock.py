@@ -3,8 +3,8 @@
     make lock
 
 For what CI runs: Python 3.11 on Linux x86-64 with the CPU build of torch, which must be in a folder that
-PIP_FIND_LINKS names. A lock lists the hashes of all files of a release, and of torch both builds. What the tests'
-versions are is written to the package too, for `rethinker doctor`. Needs `uv`.
+PIP_FIND_LINKS names. A lock lists the hashes of all files of a release. The versions of what users install themselves
+are written to the package too, for `rethinker doctor`. Needs `uv`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ APART = {
     **{name: scorer.packages for name, scorer in SCORERS.items()},
 }
 """Lock → packages of a folder or environment of their own; `build` is what builds packages that come as sources."""
-LEFT_OUT = ("torchaudio", "torchcodec")
-"""For vLLM's models that hear: what an index has of them does not load beside a CPU torch."""
+LEFT_OUT = ("torch", "torchaudio", "torchcodec")
+"""torch has two locks of its own, one for each build; the others are for vLLM's models that hear: what an index has of
+them does not load beside a CPU torch."""
 WITH_OUR_VERSIONS = ("build",)
 WHOLE = tuple(SCORERS)
 """Locks whose packages are all named above: nothing is left to a resolver."""
@@ -48,12 +49,12 @@ def main() -> None:
     """Write every lock and the tested versions."""
     LOCKS.mkdir(exist_ok=True)
     torch = versions((ROOT / "constraints.txt").read_text(encoding="utf-8"))["torch"]
-    both = hashes(compiled([f"torch=={torch}"], "--no-deps"))["torch"]
+    write("torch", compiled([f"torch=={torch}"], "--no-deps"))
+    write("torch-cpu", compiled([f"torch=={torch}+cpu"], "--no-deps", *local_builds()))
     for name, extras in EXTRAS.items():
         arguments = [part for extra in extras for part in ("--extra", extra)]
         left_out = [part for package in LEFT_OUT for part in ("--no-emit-package", package)]
-        text = compiled([], *arguments, *left_out, "-c", "constraints.txt", *local_builds(), "pyproject.toml")
-        write(name, with_both_builds(text, both))
+        write(name, compiled([], *arguments, *left_out, "-c", "constraints.txt", *local_builds(), "pyproject.toml"))
     for name, packages in APART.items():
         ours = ("-c", "constraints.txt") if name in WITH_OUR_VERSIONS else ()
         write(name, compiled(packages, *ours, *(("--no-deps",) if name in WHOLE else ())))
@@ -83,16 +84,6 @@ def local_builds() -> list[str]:
     return [part for folder in folders for part in ("--find-links", folder)]
 
 
-def with_both_builds(text: str, more: Iterable[str]) -> str:
-    """Let a lock's torch be the CPU build that was found, or the index's of the same version."""
-    entry = re.search(r"^torch==([^+\s]+)\+cpu \\\n((?:    --hash=\S+(?: \\\n)?)+)", text, re.MULTILINE)
-    if entry is None:
-        sys.exit("no CPU build of torch in the lock: does PIP_FIND_LINKS name a folder that has it?")
-    every = [*re.findall(r"--hash=(\S+)", entry[2]), *more]
-    lines = " \\\n".join(f"    --hash={each}" for each in sorted(set(every)))
-    return f"{text[: entry.start()]}torch=={entry[1]} \\\n{lines}{text[entry.end() :]}"
-
-
 def write(name: str, text: str) -> None:
     """Write one lock."""
     (LOCKS / f"{name}.txt").write_text(f"# Written by `make lock`.\n{text}", encoding="utf-8")
@@ -120,7 +111,7 @@ def tested() -> dict[str, str]:
     """What pyproject.toml names, at the version in the locks: what users install themselves."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = [*project["dependencies"], *(one for lines in project["optional-dependencies"].values() for one in lines)]
-    known = {name: version for lock in ("trackio", *EXTRAS) for name, version in locked(lock).items()}
+    known = {name: version for lock in ("trackio", "torch", *EXTRAS) for name, version in locked(lock).items()}
     named = {canonicalize_name(Requirement(line).name) for line in asked}
     return {name: known[name] for name in sorted(named & known.keys())}
 
