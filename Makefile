@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 DEMO_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: demo test test-cluster test-long lint docs package lock
+.PHONY: demo test test-cluster test-long lint docs package lock audit sbom
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core-stamp  ## Train the embedded model and show that it got better.
@@ -37,6 +37,14 @@ package: $(VENV)/.test-stamp  ## A wheel and an sdist in dist/, each installed i
 
 lock: $(VENV)/.core-stamp $(VENV)/.tools-stamp  ## locks/ anew, after a change of constraints.txt or pyproject.toml.
 	PATH="$(CURDIR)/$(VENV)/tools/bin:$$PATH" $(BIN)/python -m scripts.lock
+
+audit: $(VENV)/.tools-stamp  ## Known vulnerabilities of what the locks hold; asks an advisory service. One not asked about fails.
+	@for lock in core torch docs test build trackio tools latex2sympy megabench; do \
+		echo "locks/$$lock.txt" && $(VENV)/tools/bin/pip-audit --strict --disable-pip --require-hashes -r locks/$$lock.txt || exit 1; done
+
+sbom: $(VENV)/.tools-stamp  ## dist/rethinker.cdx.json: what `pip install rethinker` brings, at the tested versions (CycloneDX).
+	@mkdir -p dist
+	cat locks/torch.txt locks/core.txt | $(VENV)/tools/bin/cyclonedx-py requirements - --pyproject pyproject.toml --output-reproducible --validate -o dist/rethinker.cdx.json
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or 3.12 found; install one or pass PYTHON=…" >&2; exit 1; }

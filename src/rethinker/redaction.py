@@ -1,6 +1,6 @@
 """Passwords and tokens are taken out of what is shown or kept: messages, and what others write into a run folder.
 
-Known are those that an address holds (`https://user:password@host`) and those of the environment: what stands in a
+Known are those that an address holds (`https://user:password@host`) or a header (`Bearer …`), and those of the environment: what stands in a
 variable whose name says so (`WANDB_API_KEY`, `HF_TOKEN`, `MLFLOW_TRACKING_PASSWORD`), or in its address
 (`https_proxy`).
 """
@@ -21,10 +21,13 @@ _NAMES = re.compile(r"(?:^|_)(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|PASS|CREDENTIAL
 _IN_ADDRESS = re.compile(r"(?<=://)[^\s/?#\"'<>]+@")
 """Name and password before a host; up to the last @, since a password may hold one."""
 
+_IN_HEADER = re.compile(r"\b(Basic|Bearer) +[\w.~+/-]{8,}=*")
+"""What a service repeats of the header with which it was asked."""
+
 
 def redacted(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """A text without the secrets that are known, each of them replaced by `***`."""
-    found = _IN_ADDRESS.sub(f"{HIDDEN}@", text)
+    found = _IN_HEADER.sub(rf"\1 {HIDDEN}", _IN_ADDRESS.sub(f"{HIDDEN}@", text))
     for secret in sorted(set(_secrets(environment)), key=len, reverse=True):
         found = found.replace(secret, HIDDEN)
     return found

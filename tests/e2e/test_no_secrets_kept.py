@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import threading
@@ -13,9 +14,15 @@ from pathlib import Path
 import pytest
 from tests.e2e import runs
 
+from rethinker.errors import ConfigError, JudgeError
+from rethinker.evaluation.judge import open_judge
+
 SHORT = ("train.steps=2", "evaluation.every=0", "evaluation.validation_problems=2", "evaluation.test_problems=2")
 MARK = "canary"
 """In every secret: it must stand in no byte of what is kept."""
+
+SIGNS = (MARK.encode(), base64.b64encode(MARK.encode()))
+"""Of a password after a name of eight letters and a colon, as a header has them, too."""
 
 ENVIRONMENT = {
     "WANDB_API_KEY": f"{MARK}0" + "f" * 33,
@@ -64,7 +71,11 @@ def refusing() -> Iterator[str]:
 
 def telling(folder: Path) -> list[str]:
     """Files that hold the mark, in their names or their bytes."""
-    return [str(path) for path in sorted(folder.rglob("*")) if MARK in path.name or MARK.encode() in unpacked(path)]
+    return [
+        str(path)
+        for path in sorted(folder.rglob("*"))
+        if MARK in path.name or any(each in unpacked(path) for each in SIGNS)
+    ]
 
 
 def unpacked(path: Path) -> bytes:
@@ -75,7 +86,12 @@ def unpacked(path: Path) -> bytes:
 
 
 def test_a_run_with_trackers_keeps_no_secret(
-    talker: Path, tmp_path: Path, refusing: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    talker: Path,
+    tmp_path: Path,
+    refusing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     recipe = runs.write_recipe(tmp_path, talker)
     monkeypatch.chdir(tmp_path)
@@ -84,11 +100,54 @@ def test_a_run_with_trackers_keeps_no_secret(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     asked = [f"trackers.{kind}=true" for kind in ("wandb", "mlflow") if find_spec(kind)]
     runs.train(recipe, tmp_path / "run", *SHORT, *asked, "profile=true")
-    runs.train(Path("--resume"), tmp_path / "run", "train.steps=3") if False else None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://somebody:{MARK}9-pass@127.0.0.1:9")  # nobody is there
     assert runs.rethinker("train", "--resume", "run", "train.steps=4") == 0
     assert runs.rethinker("report", "run") == 0
     said = capfd.readouterr()
-    assert "mlflow ended with code 1" in said.err
-    assert MARK not in said.out + said.err
+    assert MARK not in said.out + said.err + caplog.text
+    if "trackers.mlflow=true" in asked:
+        log = (tmp_path / "run" / "trackers" / "mlflow" / "log").read_text()
+        assert "wrong: Basic ***" in log
+        assert "***@127.0.0.1:9" in log
     assert (tmp_path / "run" / "profile.html").is_file()
     assert telling(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (f"data.path=https://somebody:{MARK}-pass@host/rows.parquet", "data.path=https://***@host/rows.parquet"),
+        (f"run.recipe={ENVIRONMENT['HF_TOKEN']}", "run.recipe=*** holds a password or token"),
+        (f"trackers.wandb={ENVIRONMENT['WANDB_API_KEY']}", "trackers.wandb=*** holds a password or token"),
+        (f"trackers.wandb_key={ENVIRONMENT['WANDB_API_KEY']}", "unknown key trackers.wandb_key"),
+        (f"model.path=/nowhere/{ENVIRONMENT['OPENAI_API_KEY']}", "holds a password or token"),
+    ],
+)
+def test_a_secret_among_the_settings_is_refused_unseen_before_there_is_a_folder(
+    setting: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind = ["data.kind=parquet"] if setting.startswith("data") else []
+    assert runs.rethinker("train", *kind, setting) == 1
+    seen = capfd.readouterr()
+    assert said in seen.err
+    assert MARK not in seen.out + seen.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_judge_that_repeats_its_key_has_it_in_no_result(
+    tmp_path: Path, refusing: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(JudgeError) as caught:
+        open_judge(f"http://{refusing}/v1", "model", cache=tmp_path / "cache").ask("a", str, max_tokens=8)
+    assert "status 401" in str(caught.value)
+    assert "wrong: Bearer ***" in str(caught.value)
+    assert MARK not in str(caught.value)
+    assert telling(tmp_path) == []
+
+
+@pytest.mark.parametrize("address", [f"http://me:{MARK}@host/v1", f"http://host/v1?key={MARK}"])
+def test_a_judge_whose_address_holds_a_secret_is_refused_unseen(address: str) -> None:
+    with pytest.raises(ConfigError, match="without name, password and query") as caught:
+        open_judge(address, "model", cache=None)
+    assert MARK not in str(caught.value)
