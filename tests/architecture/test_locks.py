@@ -73,6 +73,6 @@ def test_the_tested_versions_in_the_package_are_those_of_the_locks() -> None:
 
 
 def test_the_installer_knows_every_environment() -> None:
-    assert install_locked.EXTRAS == {
+    assert {
         name: f"[{','.join(extras)}]" if extras else "" for name, extras in lock.EXTRAS.items()
-    }
+    } == install_locked.EXTRAS

@@ -50,7 +50,7 @@ def refusing() -> Iterator[str]:
     """A service that lets nobody in, and tells him with which words he came."""
 
     class Refuse(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 (the library's name)
+        def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             body = json.dumps({"error": f"wrong: {self.headers.get('Authorization')}"}).encode()
             self.send_response(401)
