@@ -1,8 +1,8 @@
 """Passwords and tokens are taken out of what is shown or kept: messages, and what others write into a run folder.
 
-Known are those that an address holds (`https://user:password@host`) or a header (`Bearer …`), and those of the environment: what stands in a
-variable whose name says so (`WANDB_API_KEY`, `HF_TOKEN`, `MLFLOW_TRACKING_PASSWORD`), or in its address
-(`https_proxy`).
+Known are those that an address holds (`https://user:password@host`) or a header (`Bearer …`), and those of the
+environment: what stands in a variable whose name says so (`WANDB_API_KEY`, `HF_TOKEN`, `MLFLOW_TRACKING_PASSWORD`), or
+in its address (`https_proxy`).
 """
 
 from __future__ import annotations
