@@ -50,7 +50,8 @@ def main() -> None:
     LOCKS.mkdir(exist_ok=True)
     torch = versions((ROOT / "constraints.txt").read_text(encoding="utf-8"))["torch"]
     write("torch", compiled([f"torch=={torch}"], "--no-deps"))
-    write("torch-cpu", compiled([f"torch=={torch}+cpu"], "--no-deps", *local_builds()))
+    with_all = compiled([f"torch=={torch}+cpu"], *local_builds())  # with --no-deps uv leaves a local file unhashed
+    write("torch-cpu", next(entry for entry in entries(with_all) if "torch" in versions(entry)))
     for name, extras in EXTRAS.items():
         arguments = [part for extra in extras for part in ("--extra", extra)]
         left_out = [part for package in LEFT_OUT for part in ("--no-emit-package", package)]
@@ -85,7 +86,9 @@ def local_builds() -> list[str]:
 
 
 def write(name: str, text: str) -> None:
-    """Write one lock."""
+    """Write one lock; ends where something in it has no hash."""
+    if bare := [package for package, known in hashes(text).items() if not known]:
+        sys.exit(f"locks/{name}.txt would hold no hash of {', '.join(bare)}")
     (LOCKS / f"{name}.txt").write_text(f"# Written by `make lock`.\n{text}", encoding="utf-8")
     sys.stdout.write(f"locks/{name}.txt: {len(versions(text))} packages\n")
 
@@ -98,8 +101,13 @@ def versions(text: str) -> dict[str, str]:
 
 def hashes(text: str) -> dict[str, list[str]]:
     """Normalised name → the hashes of its files in a lock."""
-    entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
-    return {next(iter(versions(entry))): re.findall(r"--hash=(sha256:[0-9a-f]{64})\b", entry) for entry in entries}
+    found = re.compile(r"--hash=(sha256:[0-9a-f]{64})\b")
+    return {next(iter(versions(entry))): found.findall(entry) for entry in entries(text)}
+
+
+def entries(text: str) -> list[str]:
+    """One after the other, what a lock says of each package."""
+    return re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
 
 
 def locked(name: str) -> dict[str, str]:
