@@ -11,8 +11,11 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from rethinker.evaluation.scorers import SCORERS, Scorer, missing, scorer_folder
+
+LOCKS = Path(__file__).parents[1] / "locks"
 
 
 def main() -> None:
@@ -33,7 +36,9 @@ def make(name: str, scorer: Scorer) -> None:
     aside = folder.with_name(f"{name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*pip, "--target", str(aside), *scorer.packages], check=True)
+    # Some come as sources: built with the setuptools that is installed, since pip would fetch one without a hash.
+    known = ["--require-hashes", "--no-build-isolation", "-r", str(LOCKS / f"{name}.txt")]
+    subprocess.run([*pip, "--target", str(aside), *known], check=True)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
     fetch_corpora(name, scorer)

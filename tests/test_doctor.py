@@ -1,8 +1,10 @@
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from rich.console import Console
 
 from rethinker import doctor
@@ -54,13 +56,34 @@ def test_python_must_be_supported(version: tuple[int, int], status: str) -> None
     assert doctor.check_python(version).status == status
 
 
-def test_a_package_missing_or_of_another_version_fails_with_the_command() -> None:
+def test_a_package_missing_or_of_another_version_fails_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = doctor.check_requirement(Requirement("no-such-package>=1"))
     assert (missing.status, missing.what) == (Status.FAIL, "not installed")
     old = doctor.check_requirement(Requirement("numpy<1"))
     assert old.status is Status.FAIL
     assert old.what.endswith("needed is numpy<1")
-    assert old.fix == "pip install -c constraints.txt 'numpy<1'"
+    assert old.fix == "pip install 'numpy<1'"
+    assert doctor.check_requirement(Requirement("numpy>9")).fix == "pip install 'numpy>9'"
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    gone = doctor.check_requirement(Requirement("num2words>=0.5"))
+    assert gone.fix == f"pip install 'num2words=={doctor.TESTED['num2words']}'"
+
+
+def test_another_version_than_the_tested_one_is_a_warning_with_both_and_what_to_do() -> None:
+    tested = doctor.TESTED["numpy"]
+    assert doctor.check_tested("numpy", tested) == Check(name="numpy", status=Status.OK, what=tested)
+    other = doctor.check_tested("numpy", "2.99.0")
+    assert (other.status, other.what) == (Status.WARN, f"2.99.0; tested is {tested}")
+    assert other.fix == f"if something fails: pip install 'numpy=={tested}'"
+    assert doctor.check_tested("PyYAML", doctor.TESTED["pyyaml"]).status is Status.OK
+    assert doctor.check_tested("torch", f"{doctor.TESTED['torch']}+cu130").status is Status.OK  # a build of the same
+    assert doctor.check_tested("vllm", "0.32.0").what == "0.32.0; no test runs with it"
+
+
+def test_what_the_package_needs_has_a_tested_version() -> None:
+    needed = [Requirement(line) for line in metadata.requires("rethinker") or []]
+    names = {one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})}
+    assert {canonicalize_name(name) for name in names} <= doctor.TESTED.keys()
 
 
 def test_a_runs_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from rethinker.commands.score_arguments import add_score_command
 from rethinker.commands.settings import split_settings
 from rethinker.doctor import MISSING_OPERATOR
 from rethinker.errors import ConfigError, Interrupted, RethinkerError
+from rethinker.redaction import redacted
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except RethinkerError as error:
         console.print("[red]error:[/red]", end=" ")
-        console.print(str(error), highlight=False, soft_wrap=True, markup=False)
+        console.print(redacted(str(error)), highlight=False, soft_wrap=True, markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -48,7 +49,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parsed, late = parser.parse_known_args(arguments)
     if late:
         if "recipe" not in parsed or any(part.startswith("-") for part in late):
-            parser.error(f"unrecognized arguments: {' '.join(late)}")
+            parser.error(redacted(f"unrecognized arguments: {' '.join(late)}"))
         parsed.recipe = [*parsed.recipe, *late]
     return parsed
 

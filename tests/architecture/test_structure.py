@@ -14,7 +14,7 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "errors",
         "types seeding",
-        "timing cores units trees allocator chips mend_torchvision plain_yaml open_files",
+        "timing cores units trees allocator chips mend_torchvision plain_yaml open_files redaction",
         "interfaces config",
         "data models rewards algo",
         "rollout learner runs",

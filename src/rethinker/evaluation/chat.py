@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rethinker.errors import ConfigError
+from rethinker.redaction import HIDDEN, redacted
 
 PATH = "/chat/completions"
 
@@ -51,12 +53,17 @@ class ChatEndpoint:
             ConfigError: this is no http or https address, or the key cannot be sent.
         """
         if not _is_address(url):
-            raise ConfigError(f"--judge {url!r} is no http or https address; give one such as http://127.0.0.1:8000/v1")
+            shown = redacted(re.split("[?#]", url, maxsplit=1)[0])
+            raise ConfigError(
+                f"--judge {shown!r} is no http or https address without name, password and query; give "
+                "one such as http://127.0.0.1:8000/v1, and its key by the environment"
+            )
         if not (key.isascii() and key.isprintable()):
             raise ConfigError("the judge's key has signs that no header may have, such as a line break; write it anew")
         base = url.rstrip("/")
         self.url = base if base.endswith(PATH) else base + PATH
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self._key = key
         self._timeout_s = timeout_s
         self._opener = urllib.request.build_opener(_NoRedirects)
 
@@ -72,7 +79,7 @@ class ChatEndpoint:
             with self._opener.open(request, timeout=self._timeout_s) as response:
                 return _content(self._body(response))
         except urllib.error.HTTPError as error:
-            said = error.read(SHOWN).decode("utf-8", "replace")
+            said = self._without_key(error.read(SHOWN).decode("utf-8", "replace"))
             message = f"the judge at {self.url} answered with status {error.code}: {said}"
             kind = Unavailable if error.code >= 500 or error.code in TRANSIENT else Refused
             raise kind(message) from error
@@ -80,6 +87,12 @@ class ChatEndpoint:
             raise Unavailable(f"the judge at {self.url} took longer than {self._timeout_s:g} s") from error
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"the judge at {self.url} cannot be reached: {error}") from error
+
+    def _without_key(self, said: str) -> str:
+        """An answer as it may be shown: endpoints repeat a key that is wrong, and its end may be cut off."""
+        key = self._key
+        cut = next((size for size in range(len(key) - 1, 3, -1) if said.endswith(key[:size])), 0)
+        return redacted((said[:-cut] + HIDDEN if cut else said).replace(key, HIDDEN) if key else said)
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         """The whole answer; a server that sends a sign now and then does not escape the limit.
@@ -107,11 +120,15 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _is_address(url: str) -> bool:
-    """Whether this is one of http or https; a password in it would end up in messages."""
+    """Whether this is one of http or https; a password in it would end up in messages and results."""
     try:
         parts = urlsplit(url)
         return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and not (parts.query or parts.fragment)
         )
     except ValueError:
         return False

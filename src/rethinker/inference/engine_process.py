@@ -1,6 +1,6 @@
 """The server's side of an engine in a process of its own, so that neither waits for the other's Python.
 
-Who samples and who reads requests, pictures and prompts would share one interpreter's lock, and each wait for the other.
+Who samples and who reads requests and pictures would share one interpreter's lock, and each wait for the other.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ SWEEP_S = 0.25
 """How often idle connections are looked for while the server ends."""
 
 SWITCH_S = 0.0002
-"""How long a thread of Python may hold up the others: those that read pictures and prompts, the one that all connections
-have. The usual 5 ms add up at each of its turns."""
+"""How long a thread of Python may hold up the others: those that read pictures, the one that all connections have. The
+usual 5 ms add up at each of its turns."""
 
 CONNECTIONS = 1024
 """More are answered with status 503 at once."""

@@ -17,11 +17,15 @@ from typing import Any, BinaryIO
 
 from rethinker.errors import RunFolderError
 from rethinker.interfaces import Tracker
+from rethinker.redaction import redacted
 from rethinker.runs.shown import shown
 from rethinker.types import Experience
 
 _WAITING = 256
 """Records kept for a service that is behind; what comes beyond them is dropped, and counted."""
+
+_LAST_WORDS = 2.0
+"""Seconds for what a service that has ended still says: a process that it left behind may hold its output open."""
 
 
 class ServiceTracker(Tracker):
@@ -112,16 +116,20 @@ class ServiceTracker(Tracker):
     def _feed(self) -> None:
         """Start the process and write to it; Linux ends it with this thread, at the latest."""
         with (self._folder / "log").open("ab") as log:
-            self._process = self._started(log)
+            self._process = self._started()
+            assert self._process.stdout is not None
+            listener = threading.Thread(target=_keep_what_it_says, args=(self._process.stdout, log), daemon=True)
+            listener.start()
             while (record := self._records.get()) is not None:
                 self._written += self._wrote(record)
             self._wrote(None)
             self._process.wait()
+            listener.join(_LAST_WORDS)
 
-    def _started(self, log: BinaryIO) -> subprocess.Popen[bytes]:
+    def _started(self) -> subprocess.Popen[bytes]:
         given = json.dumps(self._given | {"parent": os.getpid()}, default=str)
         command = [sys.executable, "-m", "rethinker.runs.service_process", given]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def _wrote(self, record: bytes | None) -> bool:
         """Write a record, or None for the end; False where nobody reads any more."""
@@ -136,3 +144,11 @@ class ServiceTracker(Tracker):
         except OSError:  # its last words are in the log
             return False
         return True
+
+
+def _keep_what_it_says(said: BinaryIO, log: BinaryIO) -> None:
+    """Write it to the log line by line, without passwords: libraries name the addresses that they cannot reach."""
+    for line in said:
+        with contextlib.suppress(ValueError):  # closed: nobody waited longer for what was left behind
+            log.write(redacted(line.decode("utf-8", "replace")).encode())
+            log.flush()
