@@ -71,6 +71,10 @@ class RankLostError(RethinkerError):
     """A process of a run died, hangs, or cannot be reached; the run can go on from its last checkpoint."""
 
 
+class OutOfMemoryError(RethinkerError):
+    """The memory of the device, or of the system, was not enough; what was saved is."""
+
+
 class JudgeError(RethinkerError):
     """A judge gave no usable answer to one question; its row has no verdict, and is counted."""
 

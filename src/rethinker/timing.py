@@ -36,6 +36,8 @@ class Stopwatch:
         self._seconds = dict.fromkeys(self._names, 0.0)
         self._lock = threading.Lock()
         self._thread = threading.get_ident()
+        self.left: str | None = None
+        """The innermost stretch that an error ended."""
 
     @property
     def recording(self) -> bool:
@@ -49,6 +51,9 @@ class Stopwatch:
         try:
             with self.within(name):
                 yield
+        except BaseException:
+            self.left = self.left or name
+            raise
         finally:
             with self._lock:
                 self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start

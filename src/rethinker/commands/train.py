@@ -16,6 +16,7 @@ from rich.table import Table
 
 from rethinker.build import build
 from rethinker.build_torchrun import serve_torchrun
+from rethinker.commands.out_of_memory import out_of_memory, ran_out
 from rethinker.config import Config
 from rethinker.config_files import living_in, load, to_yaml
 from rethinker.distributed.launch import Launch, launched
@@ -150,6 +151,10 @@ def _train(
             folder.write_config(to_yaml(config))  # now that it is known to work, and to fit what is resumed
             try:
                 return parts, run.train()
+            except (MemoryError, RuntimeError) as error:
+                if ran_out(error):
+                    raise out_of_memory(error, config, folder.path, parts.stopwatch.left) from error
+                raise
             finally:  # a run that too many bad rows stopped says which they are, and any run where its time went
                 run.record_quarantine()
                 parts.write_profile()
