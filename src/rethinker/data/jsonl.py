@@ -18,6 +18,7 @@ from typing import Any
 from rethinker.data.columns import USUAL, Columns, pick, text
 from rethinker.data.repeats import Repeats
 from rethinker.data.rows import Row, RowSource
+from rethinker.data.unchanged import Unchanged
 from rethinker.errors import ColumnError, DataError, DatasetError
 
 MAX_LINE_BYTES = 64_000_000
@@ -57,6 +58,7 @@ class JsonlSource(RowSource):
         self._repeats = Repeats()
         self._present: dict[str, None] = {}
         try:
+            self._file = Unchanged(path)
             self._scan()
         except OSError as error:
             raise DatasetError(
@@ -92,6 +94,7 @@ class JsonlSource(RowSource):
         Raises:
             DataError: it is no JSON object, a column is missing or holds what was not expected, or its id stands on an
                 earlier line too.
+            DatasetError: the file is another than it was.
         """
         fields = self._fields(index)
         name, first = self._id(index, fields), self._repeats.first(index)
@@ -125,6 +128,7 @@ class JsonlSource(RowSource):
             self._repeats.note(index, self._id(index, fields))
 
     def _fields(self, index: int) -> dict[str, Any]:
+        self._file.check()
         with self._path.open("rb") as file:
             file.seek(self._offsets[index])
             return _parse(file.readline(MAX_LINE_BYTES + 1))

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rethinker.data.unchanged import Unchanged
 from rethinker.errors import ColumnError, DataError, DatasetError
 
 BATCH_ROWS = 64
@@ -41,6 +42,7 @@ class RowGroups:
         """
         self._files = tuple(files)
         self._footers = [_footer(file) for file in self._files]
+        self._unchanged = [Unchanged(file) for file in self._files]
         self._columns = [[name for name in self.names(place) if name in columns] for place in range(len(self._files))]
         self._groups = [
             (place, group) for place, footer in enumerate(self._footers) for group in range(footer.num_row_groups)
@@ -81,6 +83,7 @@ class RowGroups:
 
         Raises:
             DataError: its row group is damaged, or a value is one that Python does not have.
+            DatasetError: the file is another than it was.
         """
         group = bisect_right(self._starts, row) - 1
         table, offset = self._table(group), row - self._starts[group]
@@ -120,6 +123,7 @@ class RowGroups:
 
     def _read(self, group: int) -> pa.Table:
         place, number = self._groups[group]
+        self._unchanged[place].check()
         try:
             with pq.ParquetFile(self._files[place], metadata=self._footers[place]) as file:
                 batches = list(self._batches(file, place, number))
