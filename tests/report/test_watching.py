@@ -16,7 +16,7 @@ from tests.report.conftest import Visit
 
 from rethinker.errors import ConfigError, RunFolderError
 from rethinker.report.reading import RunReader
-from rethinker.report.watching import LiveRun, Watch, open_server
+from rethinker.report.watching import LONGEST_SECONDS, SECONDS, LiveRun, Watch, open_server, pause_after
 
 STEPS = 6
 
@@ -67,6 +67,13 @@ def test_page_is_told_of_new_steps_alone(whole: Path, run: Path) -> None:
     shutil.copy(whole / "summary.json", run)
     assert live.changes(after=4, mark=news["mark"], seen=4, ended=False)["summary"]["problems"] == 1000
     assert live.changes(after=4, mark=news["mark"], seen=4, ended=True) == {"changed": False}
+
+
+def test_a_page_whose_answers_cost_more_asks_less_often() -> None:
+    """Half a percent of a core, as far as the longest pause allows."""
+    assert pause_after(0.001) == SECONDS
+    assert pause_after(0.05) == 10
+    assert pause_after(5.0) == LONGEST_SECONDS
 
 
 def test_half_written_line_waits_for_its_end(whole: Path, run: Path) -> None:

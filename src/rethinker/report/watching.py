@@ -31,8 +31,11 @@ from rethinker.report.reading import RunReader
 from rethinker.report.sample import chosen
 from rethinker.report.shown import image_bytes
 
-SECONDS = 3
-"""Between two questions of a page."""
+SECONDS, LONGEST_SECONDS = 3, 60
+"""Least and most between two questions of a page."""
+
+SHARE = 0.005
+"""Of a core that answering a page may take, as far as the longest pause allows: the run needs the machine."""
 
 HEAD_S, ANSWER_S = 10.0, 60.0
 """Most seconds that a viewer may take to ask, and to take in an answer."""
@@ -91,6 +94,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def pause_after(cost: float) -> float:
+    """Seconds until a page asks again, after an answer that took so many of a core."""
+    return min(LONGEST_SECONDS, max(SECONDS, round(cost / SHARE, 1)))
 
 
 class LiveRun:
@@ -240,20 +248,24 @@ class _Handler(BaseHTTPRequestHandler):
             if url.path == "/":
                 return self._answer(HTTPStatus.OK, "text/html", self.server.live.page())
             if url.path == "/changes":
-                news = self.server.live.changes(
-                    after=int(asked.get("after", 0)),
-                    mark=asked.get("mark", ""),
-                    seen=int(asked.get("seen", 0)),
-                    ended=asked.get("ended") == "true",
-                )
-                return self._answer(
-                    HTTPStatus.OK, "application/json", json.dumps(news, ensure_ascii=False, allow_nan=False)
-                )
+                return self._answer(HTTPStatus.OK, "application/json", self._changes(asked))
         except RunFolderError as error:
             return self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", str(error))
         except ValueError as error:
             return self._answer(HTTPStatus.BAD_REQUEST, "text/plain", f"steps are whole numbers: {error}")
         return self._answer(HTTPStatus.NOT_FOUND, "text/plain", "there is / and /changes")
+
+    def _changes(self, asked: dict[str, str]) -> str:
+        """What is new, and when to ask again."""
+        began = time.thread_time()
+        news = self.server.live.changes(
+            after=int(asked.get("after", 0)),
+            mark=asked.get("mark", ""),
+            seen=int(asked.get("seen", 0)),
+            ended=asked.get("ended") == "true",
+        )
+        news["seconds"] = pause_after(time.thread_time() - began)
+        return json.dumps(news, ensure_ascii=False, allow_nan=False)
 
     def _allowed(self, asked: dict[str, str]) -> bool:
         given = self.headers.get("Authorization", "").removeprefix("Bearer ") or asked.get("token", "")

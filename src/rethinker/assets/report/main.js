@@ -72,6 +72,8 @@
 
   // ---- live ----
 
+  let pause = given.live?.seconds;
+
   async function ask() {
     const [run] = runs, steps = run.metrics.step ?? [];
     const state = document.getElementById("live");
@@ -79,12 +81,14 @@
       const token = new URLSearchParams(location.search).get("token") ?? "";
       const answer = await fetch(`changes?after=${steps.at(-1) ?? 0}&mark=${given.live.mark}&seen=${given.live.seen}&ended=${Boolean(run.summary)}`, { headers: { authorization: `Bearer ${token}` }, cache: "no-store" });
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-      take(run, await answer.json());
+      const news = await answer.json();
+      pause = news.seconds;
+      take(run, news);
       state.textContent = " live";
     } catch (error) {
       state.textContent = ` not answering: ${error.message}`;
     }
-    setTimeout(ask, 1000 * given.live.seconds);
+    setTimeout(ask, 1000 * pause);
   }
 
   function take(run, news) {
@@ -102,6 +106,6 @@
     return undefined;
   }
 
-  if (given.live) setTimeout(ask, 1000 * given.live.seconds);
+  if (given.live) setTimeout(ask, 1000 * pause);
   Object.assign(Rethinker, { browser, count });
 })();
