@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from rethinker.config import Config
+from rethinker.data_config import FileDataConfig
 from rethinker.errors import OutOfMemoryError
 from rethinker.runs.checkpoints import latest_checkpoint
 
@@ -29,13 +30,14 @@ def out_of_memory(error: BaseException, config: Config, run: Path, part: str | N
 
     Args:
         run: The run's folder.
-        part: Of a step, in which it happened; None is before the first.
+        part: Of a step, in which it happened; None is between them, where problems are read.
     """
     last = latest_checkpoint(run / "checkpoints")
     kept = f"{last} is saved; go on" if last else "no checkpoint was saved yet; begin again"
     said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
     return OutOfMemoryError(
-        f"memory ran out in the part {part or 'before the first step'}: {said}. {_advice(config, part)}. "
+        f"memory ran out {f'in the part {part}' if part else 'while problems were read'}: {said}. "
+        f"{_advice(config, part)}. "
         f"`rethinker plan` says what a recipe needs. {kept} with: rethinker train --resume {run} [SETTING=VALUE …]"
     )
 
@@ -49,4 +51,6 @@ def _advice(config: Config, part: str | None) -> str:
     if part in _SAMPLING:
         engine = config.engine
         return f"Lower engine.cache_bytes={engine.cache_bytes} or engine.max_rows={engine.max_rows}"
+    if part is None and isinstance(config.data, FileDataConfig):
+        return f"Lower data.image_bytes={config.data.image_bytes} or data.threads={config.data.threads}"
     return "Give the process more, or choose a smaller model"

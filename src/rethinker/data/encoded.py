@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import io
 import os
 import posixpath
@@ -16,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from rethinker.errors import ColumnError, ImageError
+from rethinker.errors import ColumnError, DatasetError, ImageError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://|(data|file):", re.IGNORECASE)
 DATA_URI = re.compile(r"data:image/[\w.+-]+(;[^,;]*)*;base64,", re.IGNORECASE)
@@ -54,6 +55,7 @@ class ImageFile:
 
         Raises:
             ImageError: there is no such file, it is none (a folder, a pipe), or it cannot be read.
+            DatasetError: the process has as many files open as it may, which is no fault of the row.
         """
         try:
             if not os.path.isfile(self.path):  # a pipe or device would block or never end
@@ -61,6 +63,10 @@ class ImageFile:
                 raise ImageError(f"{self.name} cannot be opened: {reason}", self.column)
             return self.path.open("rb")
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise DatasetError(
+                    f"{self.name} cannot be opened: {error.strerror}; allow more (ulimit -n) or lower data.threads"
+                ) from error
             raise ImageError(f"{self.name} cannot be opened: {error.strerror or error}", self.column) from error
 
 

@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from PIL.TiffImagePlugin import BITSPERSAMPLE, SAMPLEFORMAT, TiffImageFile
 
 from rethinker.data.encoded import EncodedImage
-from rethinker.errors import DataError, ImageError
+from rethinker.errors import ImageError, OutOfMemoryError, RethinkerError
 from rethinker.types import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -31,6 +31,9 @@ MAX_ASPECT = 200
 
 BY_TEXTS = "MAX_TEXT"
 """Pillow's bounds on what a PNG carries beside its pixels, 1 MB each and 64 MB in all, as its errors name them."""
+
+NO_MEMORY = "out of memory"
+"""How Pillow's decoders say it, in an error of reading."""
 
 TURNS = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
@@ -54,6 +57,7 @@ def load_image(encoded: EncodedImage, *, max_pixels: int) -> Image:
 
     Raises:
         DataError: the image is missing, in no format read here, damaged, truncated, too large or too narrow.
+        OutOfMemoryError: there is no memory for its pixels, which is no fault of the image.
     """
     with _opened(encoded, max_pixels) as picture:
         turn = TURNS.get(_orientation(picture))
@@ -78,19 +82,28 @@ def image_size(encoded: EncodedImage, *, max_pixels: int) -> tuple[int, int]:
 
 @contextmanager
 def _opened(encoded: EncodedImage, max_pixels: int) -> Iterator[Pillow.Image]:
-    """The picture with its header read and judged; whatever goes wrong with it inside is the row's fault."""
+    """The picture with its header read and judged; what goes wrong with it inside is the row's fault.
+
+    Want of memory is not: the row would be set aside as damaged, and the run go on without good rows.
+    """
     try:
         with encoded.open() as file, Pillow.open(file, formats=FORMATS) as picture:
             _judge(picture, max_pixels, encoded)
             yield picture
-    except DataError:
+    except RethinkerError:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{encoded.name} is in no format that is read ({', '.join(FORMATS)}){_hint(encoded)}", encoded.column
         ) from error
     except Exception as error:
-        # Damaged bytes make Pillow's many decoders raise nearly anything; whatever it is, the row is at fault.
+        if isinstance(error, MemoryError) or NO_MEMORY in str(error):
+            raise OutOfMemoryError(
+                f"memory ran out while {encoded.name} was read; give the process more, or let it hold and read less at "
+                "a time: data.image_bytes and data.threads of a run, --workers of a command, and the largest picture "
+                "allowed (data.max_image_pixels)"
+            ) from error
+        # Damaged bytes make Pillow's many decoders raise nearly anything; whatever else it is, the row is at fault.
         fault = (
             "has texts or a colour profile too large to unpack" if BY_TEXTS in str(error) else "is damaged or truncated"
         )

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rethinker.data.unchanged import Unchanged
-from rethinker.errors import ColumnError, DataError, DatasetError
+from rethinker.errors import ColumnError, DataError, DatasetError, OutOfMemoryError
 
 BATCH_ROWS = 64
 """Rows read at once, after which their size is looked at."""
@@ -84,6 +84,7 @@ class RowGroups:
         Raises:
             DataError: its row group is damaged, or a value is one that Python does not have.
             DatasetError: the file is another than it was.
+            OutOfMemoryError: there is no memory for the row group.
         """
         group = bisect_right(self._starts, row) - 1
         table, offset = self._table(group), row - self._starts[group]
@@ -128,6 +129,11 @@ class RowGroups:
             with pq.ParquetFile(self._files[place], metadata=self._footers[place]) as file:
                 batches = list(self._batches(file, place, number))
                 table = pa.Table.from_batches(batches, batches[0].schema if batches else pa.schema([]))
+        except MemoryError as error:  # pyarrow's own is one of its faults too
+            raise OutOfMemoryError(
+                f"memory ran out while row group {number} of {self._files[place]} was read; give the process more, or "
+                "write the file with smaller row groups (pyarrow.parquet.write_table(…, row_group_size=200))"
+            ) from error
         except FAULTS as error:
             raise DataError(f"row group {number} cannot be read: {error}") from error
         if table.num_rows != self._footers[place].row_group(number).num_rows:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rethinker.data.encoded import ImageBytes, ImageFile
 from rethinker.data.images import load_image
-from rethinker.errors import DataError, ImageError
+from rethinker.errors import DataError, ImageError, OutOfMemoryError
 from rethinker.inference.refused import Refused
 from rethinker.inference.remote_images import fetched
 from rethinker.types import Image
@@ -38,7 +38,7 @@ def from_address(address: str, bounds: ImageBounds) -> Image:
     """The picture at a `data:` address, or at an http one where that is allowed. Blocks.
 
     Raises:
-        Refused: it is none, too large, or its address is not allowed.
+        Refused: it is none, too large, its address is not allowed, or there is no memory for it.
     """
     if address[:5].lower() == _HEAD:
         data = _decoded(address, bounds.encoded_bytes)
@@ -52,6 +52,8 @@ def from_address(address: str, bounds: ImageBounds) -> Image:
         return from_bytes(data, bounds)
     except DataError as error:
         raise _refused(str(error)) from error
+    except OutOfMemoryError as error:
+        raise Refused("the server has no memory for the image now", status=503, kind="server_error") from error
 
 
 def from_bytes(data: bytes, bounds: ImageBounds) -> Image:
