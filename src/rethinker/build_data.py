@@ -194,6 +194,7 @@ def _stream(
         training,
         seed=seed,
         quarantine=quarantine,
+        fingerprint=part.source.fingerprint if part.source else "",
         prepare=prepare,
         threads=part.data.threads,
         memory_bytes=part.data.image_bytes // 2,

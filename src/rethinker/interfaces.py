@@ -208,6 +208,11 @@ class ProblemSource(ABC):
             DataError: the row cannot become a problem.
         """
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells contents of files apart, for a run that goes on with them; empty where there are none."""
+        return ""
+
     def id(self, index: int) -> str:
         """Name one row without reading its images; a source whose rows have no names counts them."""
         return f"row-{index}"

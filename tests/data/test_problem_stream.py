@@ -152,3 +152,14 @@ def test_a_sample_of_a_sorted_file_is_of_all_its_kinds_and_in_its_order() -> Non
 def test_a_single_row_is_kept_for_training() -> None:
     kept, held = split(Numbers(1), 0.2)
     assert (len(kept), len(held)) == (1, 0)
+
+
+def test_a_position_holds_for_the_files_that_it_was_saved_with_and_an_older_one_for_any() -> None:
+    def of(fingerprint: str) -> ProblemStream:
+        return ProblemStream(Numbers(7), seed=0, quarantine=Quarantine(max_share=1.0), fingerprint=fingerprint)
+
+    state = of("a.jsonl (10 bytes, 12ab)").state_dict()
+    of("a.jsonl (10 bytes, 12ab)").load_state_dict(state)
+    with pytest.raises(DatasetError, match=r"that was a.jsonl \(10 bytes, 12ab\), and here is b.jsonl"):
+        of("b.jsonl (10 bytes, 12ab)").load_state_dict(state)
+    of("b.jsonl (10 bytes, 12ab)").load_state_dict({"epoch": 0, "position": 3})

@@ -266,3 +266,20 @@ def test_a_verifier_that_raises_hangs_and_eats_memory_is_counted_and_the_run_goe
     assert row["reward/timeout"] == 0.25
     assert row["reward/mean"] == 0.25
     assert row["groups/mixed"] == 0.5
+
+
+def test_a_run_goes_on_with_data_that_was_moved_and_not_with_other_data(
+    talker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_file(tmp_path, rows(12))
+    assert runs.rethinker("train", recipe_of(tmp_path, talker, data), "run.dir=run") == 0
+    moved = tmp_path / "elsewhere" / data.name
+    moved.parent.mkdir()
+    data.rename(moved)
+    more = ("train", "--resume", "run", f"data.path={moved}")
+    assert runs.rethinker(*more, "train.steps=2") == 0
+    data_file(moved.parent, rows(13))
+    capsys.readouterr()
+    said = refused(capsys, *more, "train.steps=3")
+    assert "the data is not what the run has trained on so far: that was data.jsonl (" in said
+    assert "rethinker export RUN" in said

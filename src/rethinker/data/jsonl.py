@@ -73,6 +73,11 @@ class JsonlSource(RowSource):
         return len(self._offsets)
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self._path,)
+
+    @property
     def reads(self) -> frozenset[str]:
         """Where a row may hold what."""
         return self._reads

@@ -48,6 +48,11 @@ class LogicVistaSource(RowSource):
         return self._ids[index]
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self._path,)
+
+    @property
     def reads(self) -> frozenset[str]:
         """What LogicVista's rows hold for us."""
         return frozenset(("question", "answer", "imagename", "skill"))

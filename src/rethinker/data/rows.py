@@ -10,10 +10,12 @@ import string
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rethinker.data.encoded import EncodedImage
 from rethinker.data.images import image_size, load_image
 from rethinker.data.marks import place_images
+from rethinker.data.unchanged import fingerprint
 from rethinker.errors import DataError
 from rethinker.interfaces import ProblemSource
 from rethinker.types import Outline, Problem
@@ -82,6 +84,16 @@ class RowSource(ProblemSource):
 
     def __init__(self, *, max_pixels: int) -> None:
         self.max_pixels = max_pixels
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[Path, ...]:
+        """Where the rows stand; images in files of their own are not among them."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the files."""
+        return fingerprint(self.files)
 
     @property
     @abstractmethod

@@ -19,6 +19,11 @@ class Subset(ProblemSource):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def fingerprint(self) -> str:
+        """The whole source's."""
+        return self._source.fingerprint
+
     def id(self, index: int) -> str:
         """The row's id in the whole source."""
         return self._source.id(self._rows[index])

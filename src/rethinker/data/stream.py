@@ -26,6 +26,7 @@ class ProblemStream(Stream):
         *,
         seed: int,
         quarantine: Quarantine,
+        fingerprint: str = "",
         prepare: Prepare | None = None,
         threads: int = 0,
         memory_bytes: int = 250_000_000,
@@ -36,6 +37,7 @@ class ProblemStream(Stream):
             source: Where rows come from; read from several threads where there are any.
             seed: Keys the order.
             quarantine: Takes the bad rows.
+            fingerprint: Of the files that `source` is made of; the position holds for no others.
             prepare: What the threads do with a problem besides, such as to encode it for the model.
             threads: Threads that read ahead; 0 reads each row when it is asked for.
             memory_bytes: Bound on what was read ahead.
@@ -48,6 +50,7 @@ class ProblemStream(Stream):
         self._source = source
         self._seed = seed
         self._quarantine = quarantine
+        self._fingerprint = fingerprint
         self._prepare = prepare
         self._threads = threads
         self._memory_bytes = memory_bytes
@@ -78,11 +81,22 @@ class ProblemStream(Stream):
         return problems
 
     def state_dict(self) -> State:
-        """The position: epoch, and rows of it that are spent."""
-        return {"epoch": self._epoch, "position": self._position}
+        """The position: epoch, and rows of it that are spent; and of which files."""
+        return {"epoch": self._epoch, "position": self._position, "files": self._fingerprint}
 
     def load_state_dict(self, state: State) -> None:
-        """Go to the position of `state_dict`."""
+        """Go to the position of `state_dict`.
+
+        Raises:
+            DatasetError: it is one in other files.
+        """
+        saved = state.get("files", self._fingerprint)  # which format 1, and format 2 at first, did not tell
+        if saved != self._fingerprint:
+            raise DatasetError(
+                f"the data is not what the run has trained on so far: that was {saved}, and here is "
+                f"{self._fingerprint}. Put it back (data.path may name another folder), or begin a new run from this "
+                "one's model: rethinker export RUN --to DIR, then model.path=DIR"
+            )
         self._go_to(epoch=state["epoch"], position=state["position"])
 
     def _go_to(self, *, epoch: int, position: int) -> None:
