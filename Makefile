@@ -32,7 +32,7 @@ lint: $(VENV)/.test-stamp  ## Style and types.
 docs: $(VENV)/.docs-stamp  ## The site, in site/; anything that does not resolve is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-package: $(VENV)/.test-stamp  ## A wheel and an sdist in dist/, each installed into an empty environment and used there.
+package: $(VENV)/.test-stamp sbom  ## A wheel and an sdist in dist/, each installed into an empty environment and used there, with their SBOM.
 	$(BIN)/python -m scripts.check_package
 
 lock: $(VENV)/.core-stamp $(VENV)/.tools-stamp  ## locks/ anew, after a change of constraints.txt or pyproject.toml.

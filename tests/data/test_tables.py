@@ -138,3 +138,11 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for name in ("a.jsonl", "a.json", "a.parquet"):
         with pytest.raises(DatasetError, match="cannot be read"):
             open_table(tmp_path / name)
+
+
+def test_a_line_beyond_all_measure_is_refused_by_its_number_and_never_held(
+    lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MAX_LINE_BYTES", 60)
+    with pytest.raises(DatasetError, match=r"rows.jsonl cannot be read: line 1 is longer than 60 bytes"):
+        open_table(lines)

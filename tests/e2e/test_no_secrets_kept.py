@@ -5,8 +5,16 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import os
+import re
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import chdir
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +26,9 @@ from rethinker.errors import ConfigError, JudgeError
 from rethinker.evaluation.judge import open_judge
 
 SHORT = ("train.steps=2", "evaluation.every=0", "evaluation.validation_problems=2", "evaluation.test_problems=2")
+TRACKIO = Path(sys.prefix) / "trackio"
+"""Where `make test` puts it, beside our own versions."""
+
 MARK = "canary"
 """In every secret: it must stand in no byte of what is kept."""
 
@@ -99,6 +110,11 @@ def test_a_run_with_trackers_keeps_no_secret(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://somebody:{MARK}9-pass@{refusing}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     asked = [f"trackers.{kind}=true" for kind in ("wandb", "mlflow") if find_spec(kind)]
+    if TRACKIO.exists():
+        asked.append("trackers.trackio=true")
+        monkeypatch.setattr(sys, "path", [*sys.path, str(TRACKIO)])
+        monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(TRACKIO), os.environ.get("PYTHONPATH", ""))))
     runs.train(recipe, tmp_path / "run", *SHORT, *asked, "profile=true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://somebody:{MARK}9-pass@127.0.0.1:9")  # nobody is there
     assert runs.rethinker("train", "--resume", "run", "train.steps=4") == 0
@@ -110,6 +126,7 @@ def test_a_run_with_trackers_keeps_no_secret(
         assert "wrong: Basic ***" in log
         assert "***@127.0.0.1:9" in log
     assert (tmp_path / "run" / "profile.html").is_file()
+    assert ("trackers.trackio=true" in asked) == any((tmp_path / "trackio").rglob("*.db"))
     assert telling(tmp_path) == []
 
 
@@ -151,3 +168,70 @@ def test_a_judge_whose_address_holds_a_secret_is_refused_unseen(address: str) ->
     with pytest.raises(ConfigError, match="without name, password and query") as caught:
         open_judge(address, "model", cache=None)
     assert MARK not in str(caught.value)
+
+
+def left_by(*command: str, folder: Path, asking: Callable[[str], None]) -> str:
+    """What a server said until SIGTERM, asked once it gave its address."""
+    with (folder / "said").open("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rethinker", *command, "--port", "0"], cwd=folder, stdout=said, stderr=said
+        )
+        try:
+            while not (found := re.search(r"http://[^/\s]+", (folder / "said").read_text())):
+                assert process.poll() is None
+                time.sleep(0.05)
+            asking(found[0])
+        finally:
+            process.terminate()
+            process.wait(60)
+    return (folder / "said").read_text()
+
+
+def ask(address: str, *, token: str = "", body: bytes | None = None) -> tuple[int, bytes]:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    asked = urllib.request.Request(address, data=body, headers=headers)
+    try:
+        with urllib.request.urlopen(asked, timeout=60) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_a_server_says_and_keeps_no_token_whoever_asks(talker: Path, tmp_path: Path) -> None:
+    replies: list[tuple[int, bytes]] = []
+
+    def asking(server: str) -> None:
+        chat, token = f"{server}/v1/chat/completions", ENVIRONMENT["RETHINKER_TOKEN"]
+        question = json.dumps({"messages": [{"role": "user", "content": "3 + 4?"}], "max_tokens": 4}).encode()
+        replies.append(ask(chat, token=token, body=question))
+        replies.append(ask(chat, token=f"{MARK}-of-another", body=question))
+        replies.append(ask(f"{chat}?api_key={MARK}-in-the-query", token=token, body=b"{"))
+        replies.extend(
+            ask(f"{server}/{place}", token=token) for place in ("", "metrics", "health", "v1/models", "nowhere")
+        )
+
+    said = left_by("serve", str(talker), folder=tmp_path, asking=asking)
+    assert [status for status, _ in replies] == [200, 401, 400, 200, 200, 200, 200, 404]
+    assert MARK not in said
+    assert not any(MARK.encode() in body for _, body in replies)
+    assert telling(tmp_path) == []
+
+
+def test_a_watched_run_shows_no_secret_of_the_environment_or_of_those_who_ask(talker: Path, tmp_path: Path) -> None:
+    recipe = runs.write_recipe(tmp_path, talker)
+    with chdir(tmp_path):
+        runs.train(recipe, tmp_path / "run", *SHORT)
+    replies: list[tuple[int, bytes]] = []
+
+    def asking(server: str) -> None:
+        token = re.search(r"token=([\w-]+)", (tmp_path / "said").read_text())
+        assert token
+        replies.append(ask(f"{server}/?token={token[1]}"))
+        replies.append(ask(f"{server}/?token={MARK}-of-another"))
+        replies.append(ask(f"{server}/{MARK}", token=f"{MARK}-of-another"))
+
+    said = left_by("watch", "run", folder=tmp_path, asking=asking)
+    assert [status for status, _ in replies] == [200, 403, 403]
+    assert MARK not in said
+    assert not any(MARK.encode() in body for _, body in replies)
+    assert telling(tmp_path) == []

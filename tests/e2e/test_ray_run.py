@@ -6,8 +6,9 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ RAY = (
 """A learner in two processes, its engine apart and an episode ahead."""
 
 
+MARK = "canary"
+SECRETS = ("HF_TOKEN", "WANDB_API_KEY", "RETHINKER_TOKEN", "AWS_SECRET_ACCESS_KEY")
+
+
 @pytest.fixture(scope="module")
 def place(talker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ray")
@@ -42,10 +47,22 @@ def place(talker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(place: Path) -> Path:
-    process = train(place, "undisturbed", slow=0.0)
+def rays_own() -> Iterator[Path]:
+    """Where Ray keeps its logs: not below the tests' folder, whose name is too long for its sockets."""
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Path, rays_own: Path) -> Path:
+    with pytest.MonkeyPatch.context() as environment:
+        for name in SECRETS:
+            environment.setenv(name, f"{MARK}-of-{name}")
+        environment.setenv("RAY_TMPDIR", str(rays_own))
+        process = train(place, "undisturbed", slow=0.0)
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output + errors
+    assert MARK not in output + errors
     return place / "undisturbed"
 
 
@@ -115,6 +132,13 @@ def test_a_run_in_ray_does_what_a_run_in_one_process_does(place: Path, undisturb
     assert [row["pipeline/staleness"] for row in there if "pipeline/staleness" in row] == [0, 1, 1]
     assert max(row["policy/engine_gap_max"] for row in there) < 1e-4
     assert max(row["behaviour/moved"] for row in there if row.get("behaviour/moved") is not None) > 0
+
+
+def test_neither_the_run_nor_ray_keeps_a_secret_of_the_environment(undisturbed: Path, rays_own: Path) -> None:
+    logs = [path for path in rays_own.rglob("*") if path.is_file()]
+    assert any(path.name.startswith("raylet") for path in logs)
+    told = [path for path in (*logs, *undisturbed.rglob("*")) if path.is_file() and MARK.encode() in path.read_bytes()]
+    assert told == []
 
 
 def test_an_engine_killed_at_any_moment_loses_nothing(place: Path, undisturbed: Path) -> None:

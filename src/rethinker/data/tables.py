@@ -12,12 +12,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rethinker.data.jsonl import MAX_LINE_BYTES
 from rethinker.data.parquet import shards
 from rethinker.errors import DatasetError
 
@@ -152,7 +154,11 @@ class _Lines(Table):
 
     def _lines(self) -> Iterator[bytes]:
         with _reading(self.path), self.path.open("rb") as file:
-            yield from (line.removeprefix(b"\xef\xbb\xbf") for line in file if line.strip())
+            for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES + 1), b""), start=1):
+                if len(line) > MAX_LINE_BYTES:
+                    raise ValueError(f"line {number} is longer than {MAX_LINE_BYTES} bytes; keep images in files")
+                if line.strip():
+                    yield line.removeprefix(b"\xef\xbb\xbf")
 
 
 class _Object(Table):
