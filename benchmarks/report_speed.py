@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -22,20 +21,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chromium import browser
 from benchmarks.machine import record
 from benchmarks.made_runs import make_run
 
 from rethinker.report.reading import RunReader
 from rethinker.report.watching import LiveRun
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 FILTERS = (
     ("select[name=change]", "wrong → right"),
     ("select[name=look]", "forced"),
@@ -117,16 +109,10 @@ def watch(run: Path) -> dict[str, Any]:
 
 def browse(page_file: Path) -> dict[str, Any]:
     """Seconds to open the page, milliseconds of each filter."""
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium")
-    if path is None:
-        raise SystemExit("there is no chromium; apt-get install chromium")
     opens, filters = [], []
-    with sync_playwright() as playwright:
-        for _ in range(3):
-            browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-            page = browser.new_page()
+    for _ in range(3):
+        with browser() as started:
+            page = started.new_page()
             began = time.perf_counter()
             page.goto(page_file.resolve().as_uri())
             page.wait_for_selector("#rollouts .response.open")
@@ -134,8 +120,7 @@ def browse(page_file: Path) -> dict[str, Any]:
             opens.append(time.perf_counter() - began)
             filters.append({f"{name} {value}": page.evaluate(FILTER, [name, value]) for name, value in FILTERS})
             shown = page.inner_text("#rollouts .lead")
-            version = browser.version
-            browser.close()
+            version = started.version
     longest = {name: max(each[name] for each in filters) for name in filters[0]}
     return {
         "browser": f"chromium {version}",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from tests.pages import Open, visiting
 
 if TYPE_CHECKING:  # tests without a model do not pay for torch
     from rethinker.models.vlm import VLM
@@ -69,3 +71,22 @@ def tiny_folder(tiny_vlm: VLM, tmp_path_factory: pytest.TempPathFactory) -> Path
 def copied(vlm: VLM) -> VLM:
     """The same weights in a module of their own."""
     return type(vlm)(copy.deepcopy(vlm.module), vlm.processor)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A real browser, where there is one; playwright's loop runs in its thread until the module ends."""
+    from benchmarks.chromium import browser
+
+    try:
+        with browser() as started:
+            yield started
+    except LookupError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def visit(chromium: Any) -> Iterator[Open]:
+    """Opens pages in the browser."""
+    with visiting(chromium) as opened:
+        yield opened

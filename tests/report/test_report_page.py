@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from benchmarks.made_runs import make_run
 from tests.e2e.runs import rethinker, train
-from tests.report.conftest import Visit
+from tests.pages import Open, Visit
 
 from rethinker.report.write import write_folder, write_page
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"><!-- \u2028 "
-Open = Callable[..., Visit]
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from benchmarks.made_runs import make_run
-from tests.report.conftest import Visit
+from tests.pages import Open
 
 from rethinker.errors import ConfigError, RunFolderError
 from rethinker.report.reading import RunReader
@@ -149,7 +149,7 @@ def test_other_addresses_need_a_token_of_ones_own(run: Path) -> None:
         open_server(run / "rollouts", host="127.0.0.1", port=0, token=None)
 
 
-def test_open_page_follows_the_run(whole: Path, run: Path, served: Watch, visit: Callable[..., Visit]) -> None:
+def test_open_page_follows_the_run(whole: Path, run: Path, served: Watch, visit: Open) -> None:
     seen = visit(served.url)
     page = seen.page
     assert "3 steps · not finished" in page.inner_text("#head")

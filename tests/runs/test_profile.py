@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 import pytest
+from tests.pages import Open
 
 from rethinker.runs.next_second import next_second
 from rethinker.runs.profile import page, write_profile
@@ -148,3 +150,17 @@ def test_a_trace_has_complete_events_by_thread() -> None:
         "ph": "X", "name": "decode", "pid": 1, "tid": 0, "ts": 1.5e6, "dur": 0.25e6, "args": {"tokens": 3.0}
     }  # fmt: skip
     assert (spans[1]["tid"], spans[1]["dur"]) == (1, 1e6)
+
+
+def test_every_colour_of_the_page_has_a_value() -> None:
+    text = page(of([lap(1), lap(2, more=2.0)]), title="a run")
+    assert set(re.findall(r"var\((--\w+)\)", text)) <= set(re.findall(r"(--\w+):", text))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_read_on_a_phone_and_by_who_cannot_see_it(tmp_path: Path, visit: Open, scheme: str) -> None:
+    (tmp_path / "profile.html").write_text(page(of([lap(1), lap(2, more=2.0)]), title="a run"), encoding="utf-8")
+    seen = visit((tmp_path / "profile.html").as_uri(), width=390, scheme=scheme)
+    assert seen.serious() == []
+    assert (seen.said, seen.asked) == ([], [])
+    assert seen.width == 390

@@ -1,7 +1,7 @@
 """How the preview page looks: cards in columns, light or dark as the reader's system is."""
 
 STYLE = """
-:root { color-scheme: light dark; --ground: #f3f4f7; --card: #fff; --ink: #1d1f27; --muted: #6d7382;
+:root { color-scheme: light dark; --ground: #f3f4f7; --card: #fff; --ink: #1d1f27; --muted: #5f6573;
   --edge: #dfe2ea; --right: #12724a; --right-ground: #e6f4ec; --bad: #b3261e; --mark: #e8eaf6; }
 @media (prefers-color-scheme: dark) { :root { --ground: #15171c; --card: #1e2128; --ink: #e6e8ee;
   --muted: #959bab; --edge: #30343f; --right: #6fd3a3; --right-ground: #17352a; --bad: #ff8a80; --mark: #2f3450; } }

@@ -22,6 +22,7 @@ _STRIPS = 40
 _NONE = "–"
 _WORTH_A_NAME = 0.07
 """Smallest share whose name stands in the bar."""
+_NAMED_ON_A_PHONE = 0.25
 
 
 def write_profile(folder: Path, recorder: Recorder, *, device: str | None) -> None:
@@ -135,9 +136,9 @@ def _piece(stretch: Stretch, share: float, *, named: bool) -> str:
     if share < 0.0005:
         return ""
     text = stretch.name if named and share >= _WORTH_A_NAME else ""
-    light = ' class="light"' if stretch.colour[1] <= 65 else ""
+    kinds = [*(["light"] if stretch.colour[1] < 100 else []), *(["short"] if share < _NAMED_ON_A_PHONE else [])]
     return (
-        f'<i{light} style="flex:{share:.5f} 0 0;background:{_colour(stretch)}" '
+        f'<i class="{" ".join(kinds)}" style="flex:{share:.5f} 0 0;background:{_colour(stretch)}" '
         f'title="{stretch.name}: {_share(share)}">{text}</i>'
     )
 

@@ -5,11 +5,13 @@ STYLE = """
   color-scheme: light dark;
   --page: #fbfbf9; --card: #ffffff; --ink: #1c1e21; --muted: #5d636b; --grid: #dfe1e4;
   --mark: #c8511b;
+  --c0: #0067a9; --c1: #b9470f; --c2: #00795a; --c3: #9a4c95; --c4: #8a6400; --c5: #686e76;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #131517; --card: #1b1e21; --ink: #e9eaec; --muted: #a2a9b1; --grid: #363b41;
     --mark: #f28e5c;
+    --c0: #62b4ee; --c1: #f28e5c; --c2: #43c59b; --c3: #d296cd; --c4: #dcb64a; --c5: #848d97;
   }
 }
 * { box-sizing: border-box; }
@@ -60,7 +62,8 @@ table.spent td { text-align: right; padding-top: 0.4rem; padding-bottom: 0.4rem;
 table.spent th { padding-top: 0.4rem; padding-bottom: 0.4rem; }
 table.spent thead th + th { text-align: right; }
 table.spent tbody th span { display: inline; color: var(--muted); margin-left: 0.6rem; }
-table.spent tr.none { opacity: 0.45; }
+table.spent tr.none :is(th, td) { color: var(--muted); }
+table.spent tr.none .swatch { opacity: 0.35; }
 table.spent td b { display: inline-block; width: 6rem; height: 0.55rem; margin-left: 0.7rem; border-radius: 3px;
   background: linear-gradient(to right, var(--fill) var(--at), var(--grid) var(--at)); }
 .steps { display: grid; grid-template-columns: max-content 1fr max-content; gap: 3px 0.8rem; align-items: center;
@@ -69,5 +72,10 @@ table.spent td b { display: inline-block; width: 6rem; height: 0.55rem; margin-l
 .steps span { color: var(--muted); text-align: right; }
 @media (max-width: 40rem) {
   table.spent tbody th span, table.spent td b { display: none; }
+  table.spent { font-size: 0.9rem; }
+  table.spent tbody th { white-space: nowrap; }
+  table.spent .swatch { margin-right: 0.35rem; }
+  table.spent :is(td, th) { padding-right: 0.3rem; }
+  .bar i.short { font-size: 0; }
 }
 """
