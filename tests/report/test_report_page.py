@@ -12,6 +12,8 @@ from tests.e2e.runs import rethinker, train
 from tests.pages import Open, Visit
 
 from rethinker.report.write import write_folder, write_page
+from rethinker.runs.ablation import summarise
+from rethinker.runs.ablation import write as write_ablation
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"><!-- \u2028 "
@@ -166,6 +168,33 @@ def test_runs_stand_side_by_side_with_what_differs(made: Path, visit: Open, tmp_
     assert seen.serious() == []
 
 
+@pytest.fixture
+def arms(made: Path, tmp_path: Path) -> Path:
+    """Two arms of two seeds, of the made-up run."""
+    folder = tmp_path / "ablation"
+    runs = {arm: [folder / f"{arm}-seed{seed}" for seed in range(2)] for arm in ("grpo", "ssr-forced-rethinking")}
+    for run in (run for of_arm in runs.values() for run in of_arm):
+        shutil.copytree(made, run)
+    found = summarise(runs, contrasts=[("ssr-forced-rethinking", "grpo")], about={"seeds": "2"})
+    write_ablation(found, folder)
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_ablation_stands_first_arm_by_arm(arms: Path, visit: Open, tmp_path: Path, scheme: str) -> None:
+    write_page([arms], tmp_path / "page.html")
+    seen = visit(address(tmp_path / "page.html"), scheme=scheme)
+    draw_all(seen)
+    assert seen.page.inner_text("h1") == "Ablation of 2 arms"
+    assert seen.page.locator("main > section").first.get_attribute("id") == "ablation"
+    curves = seen.page.locator("#ablation figure", has_text="Means over the seeds.")
+    assert curves.count() == 4
+    assert "ssr-forced-rethinking" in curves.first.locator(".legend").inner_text()
+    assert seen.page.locator("#runs option").count() == 4
+    assert seen.said == []
+    assert seen.serious() == []
+
+
 def test_folder_of_everything_holds_every_response(made: Path, visit: Open, tmp_path: Path) -> None:
     write_folder([made], tmp_path / "all")
     index = visit(address(tmp_path / "all" / "index.html"))
@@ -173,6 +202,7 @@ def test_folder_of_everything_holds_every_response(made: Path, visit: Open, tmp_
     index.page.wait_for_selector(".response.open")
     assert found(index) == 12 * 4 * 8
     assert index.said == []
+    assert index.serious() == []
 
 
 def test_command_writes_where_it_is_told_and_refuses_what_is_no_run(made: Path, tmp_path: Path, capsys) -> None:

@@ -22,6 +22,11 @@ def test_equal_seeds_have_an_interval_of_no_width():
     assert found.low == found.high == 0.25
 
 
+def test_an_interval_ends_where_no_value_can_be():
+    found = estimate([0.2, 0.9], least=0.0, most=1.0)
+    assert (found.low, found.mean, found.high) == (0.0, pytest.approx(0.55), 1.0)
+
+
 def test_the_page_shows_shares_as_percent_and_counts_as_counts():
     figures = {
         name: estimate([value, value])
@@ -35,7 +40,9 @@ def test_the_page_shows_shares_as_percent_and_counts_as_counts():
             "seconds": 61.2,
         }.items()
     }
-    page = markdown(Ablation(arms={"GRPO": figures}, differences={}, start=0.25, about={"seeds": "2"}))
+    page = markdown(
+        Ablation(arms={"GRPO": figures}, runs={"GRPO": ["a", "b"]}, differences={}, start=0.25, about={"seeds": "2"})
+    )
     assert "| GRPO | 50.0 % (50.0 % to 50.0 %) |" in page
     assert "| 123,456 (123,456 to 123,456) | 61 (61 to 61) |" in page
     assert "accuracy before training: 25.0%" in page

@@ -65,7 +65,7 @@ def sample_of(run: RunReader, taken: Sequence[GroupDigest], groups: Iterable[Gro
 
 
 def ablation_in(folder: Path) -> tuple[Json, list[Path]] | None:
-    """The result of `rethinker ablate` in a folder, and the folders of its runs that are there.
+    """The result of `rethinker ablate` in a folder, and the folders of its runs that are there, arm by arm.
 
     Raises:
         RunFolderError: the result is no JSON object.
@@ -79,8 +79,11 @@ def ablation_in(folder: Path) -> tuple[Json, list[Path]] | None:
         raise RunFolderError(f"{path} is no JSON: {error}; run the ablation again") from error
     if not isinstance(result, dict) or "arms" not in result:
         raise RunFolderError(f"{path} holds no ablation; it needs `arms`")
-    runs = sorted(path.parent for path in folder.glob("*/config.yaml"))
-    return strict(result), runs
+    there = {path.parent.name: path.parent for path in sorted(folder.glob("*/config.yaml"))}
+    arms = result.get("runs")  # which results of earlier versions do not tell
+    named = arms.values() if isinstance(arms, dict) else ()
+    ordered = [str(name) for names in named if isinstance(names, list) for name in names]
+    return strict(result), [there[name] for name in dict.fromkeys([*ordered, *there]) if name in there]
 
 
 def _names(runs: Sequence[RunReader]) -> list[str]:

@@ -25,6 +25,7 @@ FIGURES = {
     "tokens": "tokens generated",
     "seconds": "seconds",
 }
+_SHARES = frozenset({"accuracy", "rethinking", "wrong_to_right", "effective", "mixed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +38,14 @@ class Estimate:
     values: tuple[float, ...]
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and t-interval of independent values."""
+def estimate(values: Sequence[float], *, least: float = -math.inf, most: float = math.inf) -> Estimate:
+    """Mean and t-interval of independent values; the interval is cut where no value can be."""
     mean, count = fmean(values), len(values)
     if count < 2:
         return Estimate(mean=mean, low=None, high=None, values=tuple(values))
     quantile = _T975[count - 2] if count - 2 < len(_T975) else 2.12
     half = quantile * stdev(values) / math.sqrt(count)
-    return Estimate(mean=mean, low=mean - half, high=mean + half, values=tuple(values))
+    return Estimate(mean=mean, low=max(least, mean - half), high=min(most, mean + half), values=tuple(values))
 
 
 def run_figures(run: Path) -> dict[str, float]:
@@ -68,12 +69,14 @@ class Ablation:
 
     Attributes:
         arms: Arm → figure → estimate over seeds.
+        runs: Arm → the names of its runs' folders, in the order of the seeds.
         differences: "later − earlier" → figure → estimate of the paired differences.
         start: Accuracy before training, the same for all.
         about: Machine, versions, date, recipe: for the reader of the result.
     """
 
     arms: Mapping[str, Mapping[str, Estimate]]
+    runs: Mapping[str, Sequence[str]]
     differences: Mapping[str, Mapping[str, Estimate]]
     start: float
     about: Mapping[str, str]
@@ -92,9 +95,13 @@ def summarise(
     first = next(iter(runs.values()))[0]
     return Ablation(
         arms={
-            arm: {name: estimate([figures[name] for figures in seeds]) for name in FIGURES}
+            arm: {
+                name: estimate([each[name] for each in seeds], least=0.0, most=1.0 if name in _SHARES else math.inf)
+                for name in FIGURES
+            }
             for arm, seeds in found.items()
         },
+        runs={arm: [folder.name for folder in folders] for arm, folders in runs.items()},
         differences={
             f"{later} − {earlier}": {
                 name: estimate([a[name] - b[name] for a, b in zip(found[later], found[earlier], strict=True)])
@@ -136,7 +143,7 @@ def _table(head: str, rows: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
 
 def _cell(figure: str, value: Estimate) -> str:
     def shown(number: float) -> str:
-        return f"{number:,.0f}" if figure in ("tokens", "seconds") else f"{100 * number:.1f} %"
+        return f"{100 * number:.1f} %" if figure in _SHARES else f"{number:,.0f}"
 
     if value.low is None or value.high is None:
         return shown(value.mean)
@@ -160,8 +167,9 @@ def _draw(ablation: Ablation, path: Path) -> None:
         for place, figures in enumerate(ablation.arms.values()):
             value = figures[name]
             panel.plot([place - 0.12] * len(value.values), [100 * v for v in value.values], "o", color="#9aa5b1", ms=4)
-            half = 100 * (value.high - value.mean) if value.high is not None else 0.0
-            panel.errorbar(place + 0.12, 100 * value.mean, yerr=half, fmt="s", color="#0b66c3", capsize=4, ms=6)
+            low, high = (value.mean if end is None else end for end in (value.low, value.high))
+            reach = [[100 * (value.mean - low)], [100 * (high - value.mean)]]
+            panel.errorbar(place + 0.12, 100 * value.mean, yerr=reach, fmt="s", color="#0b66c3", capsize=4, ms=6)
         if name == "accuracy":
             panel.axhline(100 * ablation.start, color="#c0392b", linewidth=1, linestyle="--")
             panel.annotate("before", (1.5, 100 * ablation.start), color="#c0392b", fontsize=8, va="bottom", ha="center")

@@ -158,7 +158,12 @@
     });
   }
 
-  const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+  /** A name without its middle: names of runs often differ at their ends. */
+  function shortened(text, most) {
+    if (text.length <= most) return text;
+    const end = Math.floor((most - 1) / 3);
+    return `${text.slice(0, most - 1 - end)}…${text.slice(text.length - end)}`;
+  }
 
   function legend(spec, runs) {
     if (spec.kind === "heat") {

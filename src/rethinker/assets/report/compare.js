@@ -12,7 +12,7 @@
       const left = Math.min(230, Math.max(110, width * 0.32));
       return Plot.plot({
         width, height: 44 + 34 * rows.length, marginLeft: left, marginRight: 18, ariaLabel: title,
-        x: { domain, label: null, ticks: 5, tickFormat: (v) => `${Number((100 * v).toPrecision(3))}`.replace("-", "−") + " %" },
+        x: { domain, label: null, ticks: Math.max(2, Math.min(5, Math.floor((width - left) / 60))), tickFormat: (v) => `${Number((100 * v).toPrecision(3))}`.replace("-", "−") + " %" },
         y: { domain: rows.map((row) => row.name), label: null, tickSize: 0, tickFormat: (name) => shortened(name, Math.floor(left / 7)) },
         marks: [
           Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks: 5 }),
@@ -36,7 +36,9 @@
     return [-most, most];
   };
 
-  function ablation(found) {
+  /** The arms of an ablation: what they reached, by how much they differ, and how they got there. */
+  function ablation(found, runs) {
+    const arms = armsOf(found, runs);
     const rows = (of, figure) => Object.entries(of).map(([name, figures]) => ({ name, value: figures[figure].mean, low: figures[figure].low, high: figures[figure].high, dots: figures[figure].values ?? [] }));
     const shares = SHARES.filter((figure) => Object.values(found.arms).every((arm) => arm[figure]));
     const cell = (figure, value) => {
@@ -45,13 +47,20 @@
     };
     const named = Object.keys(FIGURES).filter((figure) => Object.values(found.arms).some((arm) => arm[figure]));
     return [
-      el("h3", { class: "part" }, "Ablation"),
       el("p", { class: "lead" }, `Means over seeds with 95 % t-intervals; small dots are seeds. Accuracy before training: ${percent(found.start)}.`),
       el("div", { class: "cards" },
         shares.slice(0, 3).map((figure) => intervals(`Arms: ${FIGURES[figure]}`, figure === "accuracy" ? "The dashed line is accuracy before training." : "Of the whole run, or at its end.", rows(found.arms, figure), { domain: span(rows(found.arms, figure), false), text: percent, rule: figure === "accuracy" ? found.start : undefined })),
         Object.keys(found.differences ?? {}).length ? intervals("Differences in accuracy", "Of the same seeds. An interval without 0 is a difference.", rows(found.differences, "accuracy"), { domain: span(rows(found.differences, "accuracy"), true), text: inPoints, rule: 0 }) : null),
       table(["arm", ...named.map((figure) => FIGURES[figure])], Object.entries(found.arms).map(([name, figures]) => [name, ...named.map((figure) => cell(figure, figures[figure]))]), "Arms of the ablation"),
+      arms.length ? [el("h3", { class: "part" }, "Arms over training"), together(arms, "Means over the seeds.")] : null,
+      arms.length ? difference(arms.map((arm) => ({ name: arm.name, config: arm.runs[0].config }))) : null,
     ];
+  }
+
+  /** Each arm with its runs that are on the page; none where the result does not say which they are. */
+  function armsOf(found, runs) {
+    const named = Object.entries(found.runs ?? {}).map(([name, folders]) => ({ name, runs: runs.filter((run) => folders.includes(run.name)) }));
+    return named.filter((arm) => arm.runs.length);
   }
 
   function outcomes(runs) {
@@ -84,23 +93,30 @@
 
   const TOGETHER = [["reward/mean", "Reward"], ["eval/accuracy", "Accuracy, held out"], ["replay/effective", "Effective batch"], ["rethink/spontaneous", "Spontaneous rethinking"]];
 
-  /** A metric of several runs on one axis, a colour each. */
-  function together(runs) {
-    const few = runs.slice(0, 6);
+  const COLOURS = 6;
+
+  /** A metric of several lines on one axis, a colour each; a line is the mean of its runs where they have a value. */
+  function together(lines, note) {
+    const few = lines.slice(0, COLOURS);
+    const said = few.length < lines.length ? `${note} The first ${few.length} of ${lines.length}: name fewer to see the others.` : note;
     return el("div", { class: "cards" }, TOGETHER.map(([name, title]) => {
       const columns = {};
-      const steps = [...new Set(few.flatMap((run) => run.metrics.step ?? []))].sort((a, b) => a - b);
-      few.forEach((run, place) => {
-        const at = new Map((run.metrics.step ?? []).map((step, index) => [step, run.metrics[name]?.[index] ?? null]));
-        columns[`${place}`] = steps.map((step) => at.get(step) ?? null);
+      const steps = [...new Set(few.flatMap((line) => line.runs.flatMap((run) => run.metrics.step ?? [])))].sort((a, b) => a - b);
+      few.forEach((line, place) => {
+        const values = new Map(steps.map((step) => [step, []]));
+        for (const run of line.runs) (run.metrics[name] ?? []).forEach((value, index) => missing(value) || values.get(run.metrics.step[index]).push(value));
+        columns[`${place}`] = steps.map((step) => d3.mean(values.get(step)) ?? null);
       });
-      return card({ title, scale: name === "rethink/spontaneous" ? "small" : "share", note: "The runs on one axis.", series: few.map((run, place) => ({ name: String(place), label: run.name, colour: place, sparse: name.startsWith("eval/") })) }, [{ name: title, metrics: { step: steps, ...columns } }]);
+      return card({ title, scale: name === "rethink/spontaneous" ? "small" : "share", note: said, series: few.map((line, place) => ({ name: String(place), label: line.name, colour: place, sparse: name.startsWith("eval/") })) }, [{ name: title, metrics: { step: steps, ...columns } }]);
     }));
   }
 
+  /** Runs side by side; of an ablation's, only how each ended: its arms say the rest. */
   function compare(runs, found) {
-    return [runs.length > 1 ? [el("div", { class: "cards" }, outcomes(runs)), together(runs)] : null, found ? ablation(found) : null, runs.length > 1 ? difference(runs) : null];
+    const ends = el("div", { class: "cards" }, outcomes(runs));
+    if (found && armsOf(found, runs).length) return ends;
+    return [ends, together(runs.map((run) => ({ name: run.name, runs: [run] })), "The runs on one axis."), difference(runs)];
   }
 
-  Object.assign(Rethinker, { compare });
+  Object.assign(Rethinker, { ablation, compare });
 })();

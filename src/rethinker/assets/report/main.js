@@ -23,10 +23,9 @@
     const states = [...new Set(runs.map((run) => (run.summary ? "finished" : "not finished")))];
     const about = charts ? `${runs.length > 1 ? `${plural(runs.length, "run")} · ` : ""}${steps.length ? `${plural(Math.max(...steps), "step")}` : "no step yet"} · ${states.join(", ")}` : "Responses";
     document.getElementById("head").replaceChildren(
-      el("h1", {}, runs.length === 1 ? runs[0].name : runs.map((run) => run.name).slice(0, 4).join(" · ") + (runs.length > 4 ? " …" : "")),
+      el("h1", {}, given.ablation ? `Ablation of ${plural(Object.keys(given.ablation.arms).length, "arm")}` : runs.length === 1 ? runs[0].name : runs.map((run) => run.name).slice(0, 4).join(" · ") + (runs.length > 4 ? " …" : "")),
       el("p", { class: "muted" }, about, given.live ? el("span", { id: "live", class: "live", role: "status" }, " live") : null),
-      charts ? el("nav", { "aria-label": "Sections" }, Object.entries({ outcome: "Outcome", thinking: "Rethinking", rollouts: "Responses", health: "Health", compare: runs.length > 1 || given.ablation ? "Compare" : null, configuration: "Configuration" }).filter(([, name]) => name).map(([id, name]) => el("a", { href: `#${id}` }, name))) : el("nav", { "aria-label": "Pages" }, el("a", { href: given.index }, "All of the report")),
-      runs.length > 3 && charts ? chooser() : "");
+      charts ? el("nav", { "aria-label": "Sections" }, Object.entries({ ablation: given.ablation ? "Ablation" : null, outcome: "Outcome", thinking: "Rethinking", rollouts: "Responses", health: "Health", compare: runs.length > 1 ? "Compare" : null, configuration: "Configuration" }).filter(([, name]) => name).map(([id, name]) => el("a", { href: `#${id}` }, name))) : el("nav", { "aria-label": "Pages" }, el("a", { href: given.index }, "All of the report")));
   }
 
   function chooser() {
@@ -48,11 +47,13 @@
   head();
   if (charts) {
     main.replaceChildren(
+      ...(given.ablation ? [section("ablation", "Ablation", () => Rethinker.ablation(given.ablation, runs))] : []),
+      runs.length > 3 ? chooser() : "",
       section("outcome", "Outcome", () => Rethinker.outcome(shown)),
       section("thinking", "Rethinking", () => Rethinker.thinking(shown)),
       section("rollouts", "What it said", () => [given.parts?.length ? el("p", {}, "Every response is on these pages:") : null, parts(), browser.section]),
       section("health", "Health", () => Rethinker.health(shown)),
-      ...(runs.length > 1 || given.ablation ? [section("compare", "Compare", () => Rethinker.compare(runs, given.ablation))] : []),
+      ...(runs.length > 1 ? [section("compare", "Compare", () => Rethinker.compare(runs, given.ablation))] : []),
       section("configuration", "Configuration", configurations));
     document.getElementById("outcome-title").classList.add("hidden");
   } else {
