@@ -44,6 +44,10 @@ class _Source(RowSource):
         return 1
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        return ()
+
+    @property
     def reads(self) -> frozenset[str]:
         return frozenset()
 

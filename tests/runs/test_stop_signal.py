@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
+from typing import cast
 
 import pytest
 
@@ -34,6 +37,60 @@ def test_sigterm_leaves_what_may_be_left_and_ctrl_c_does_not() -> None:
             raise AssertionError("it was told before")
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Signalled:
+    """Something in whose finalizer a signal comes."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_in_a_finalizer_is_obeyed_nevertheless(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with StopSignal() as stop:
+        os.kill(os.getpid(), number)
+        with pytest.raises(KeyboardInterrupt):
+            finalize(Signalled(number))
+        assert stop.exit_code is not None
+    assert "Exception ignored" not in capfd.readouterr().err
+
+
+def test_sigterm_in_a_finalizer_leaves_what_may_be_left() -> None:
+    with StopSignal() as stop, pytest.raises(Abandoned), stop.abandoning():
+        finalize(Signalled(signal.SIGTERM))
+
+
+def test_what_may_no_longer_be_left_is_not_left_later() -> None:
+    with StopSignal() as stop:
+        with stop.abandoning():
+            Signalled(signal.SIGTERM)
+        time.sleep(0.1)
+        assert not stop.patient
+
+
+def test_other_errors_in_finalizers_are_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type[BaseException]] = []
+
+    def tell(what: sys.UnraisableHookArgs) -> None:
+        told.append(what.exc_type)
+
+    monkeypatch.setattr(sys, "unraisablehook", tell)
+    with StopSignal():
+        finalize(Signalled(cast("signal.Signals", 10_000)))
+    assert told == [OSError]
+    assert sys.unraisablehook is tell
+
+
+def finalize(one: Signalled) -> None:
+    """Drop it, and wait a while."""
+    del one
+    time.sleep(0.2)
 
 
 def test_the_handlers_before_are_put_back() -> None:

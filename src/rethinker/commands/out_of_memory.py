@@ -11,7 +11,13 @@ from rethinker.data_config import FileDataConfig
 from rethinker.errors import OutOfMemoryError
 from rethinker.runs.checkpoints import latest_checkpoint
 
-_OF_THE_SYSTEM = ("can't allocate memory", "Cannot allocate memory", "not enough memory")
+_OF_THE_SYSTEM = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "not enough memory",
+    "std::bad_alloc",
+    "could not create a primitive",  # oneDNN names no cause; on a processor that runs torch at all it is this one
+)
 """torch has no class of errors for the memory of the CPU."""
 
 _LEARNING = frozenset({"update", "logprobs"})

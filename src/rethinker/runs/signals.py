@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -15,6 +16,9 @@ from typing import Self
 
 _HEARD = b"\nfinishing the step, then saving; once more to stop at once\n"
 _ABANDONED = b"\nleaving the episode that is being made, and saving; once more to stop at once\n"
+
+_AGAIN_S = 0.01
+"""After which a signal that nobody got is heard again."""
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
@@ -24,13 +28,19 @@ class Abandoned(BaseException):
 
 
 class StopSignal:
-    """While entered, signals set `exit_code` instead of ending the process. Only the main thread can enter."""
+    """While entered, signals set `exit_code` instead of ending the process. Only the main thread can enter.
+
+    A signal may come while a finalizer runs, or a callback of a weak reference: what these raise, Python writes down
+    and drops. So what is dropped there is raised again a moment later.
+    """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
         """130 after Ctrl-C, 143 after SIGTERM, None while nobody asked."""
         self._before: dict[signal.Signals, signal.Handlers | int | None] = {}
+        self._hook_before = sys.unraisablehook
         self._may_be_left = False
+        self._dropped: type[BaseException] = KeyboardInterrupt
 
     @property
     def patient(self) -> bool:
@@ -62,13 +72,27 @@ class StopSignal:
         if leaving:
             raise Abandoned
 
+    def _unraisable(self, what: sys.UnraisableHookArgs) -> None:
+        if issubclass(what.exc_type, (KeyboardInterrupt, Abandoned)):
+            self._dropped = what.exc_type
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        else:
+            self._hook_before(what)
+
+    def _heard_again(self, _number: int, _frame: FrameType | None) -> None:
+        if self._may_be_left or self._dropped is KeyboardInterrupt:
+            raise self._dropped
+
     def __enter__(self) -> Self:
-        for name in _EXIT_CODES:
-            self._before[name] = signal.signal(name, self._heard)  # type: ignore[assignment]
+        for name, handler in {**dict.fromkeys(_EXIT_CODES, self._heard), signal.SIGALRM: self._heard_again}.items():
+            self._before[name] = signal.signal(name, handler)  # type: ignore[assignment]
+        self._hook_before, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = self._hook_before
         for name, handler in self._before.items():
             signal.signal(name, handler)
