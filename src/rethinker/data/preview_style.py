@@ -3,7 +3,7 @@
 STYLE = """
 :root { color-scheme: light dark; --ground: #f3f4f7; --card: #fff; --ink: #1d1f27; --muted: #5f6573;
   --edge: #dfe2ea; --right: #12724a; --right-ground: #e6f4ec; --bad: #b3261e; --mark: #e8eaf6; }
-@media (prefers-color-scheme: dark) { :root { --ground: #15171c; --card: #1e2128; --ink: #e6e8ee;
+@media screen and (prefers-color-scheme: dark) { :root { --ground: #15171c; --card: #1e2128; --ink: #e6e8ee;
   --muted: #959bab; --edge: #30343f; --right: #6fd3a3; --right-ground: #17352a; --bad: #ff8a80; --mark: #2f3450; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);

@@ -7,7 +7,7 @@ STYLE = """
   --mark: #c8511b;
   --c0: #0067a9; --c1: #b9470f; --c2: #00795a; --c3: #9a4c95; --c4: #8a6400; --c5: #686e76;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #131517; --card: #1b1e21; --ink: #e9eaec; --muted: #a2a9b1; --grid: #363b41;
     --mark: #f28e5c;
