@@ -24,6 +24,9 @@ FLUSH_S = 0.04
 GATHER_S = 0.03
 """While others decode, a request waits this long for company: prompts that are read together cost far less."""
 
+COMPANY = 8
+"""So many wait for no more: a forward over them costs little more for each than one over all."""
+
 
 class EngineLoop:
     """Serves one line.
@@ -77,8 +80,9 @@ class EngineLoop:
         self._gathered.append(asked)
 
     def _admit(self) -> None:
-        """Give the engine what was gathered, in the order it came, unless more may come soon."""
-        if self._engine.pending and time.monotonic() - self._gathering_since < GATHER_S:
+        """Give the engine what was gathered, in the order it came, unless it is little and more may come soon."""
+        young = time.monotonic() - self._gathering_since < GATHER_S
+        if self._engine.pending and young and len(self._gathered) < COMPANY:
             return
         for asked in self._gathered:
             try:
