@@ -6,8 +6,9 @@ The tiny recipe over 3,000 steps with images, second looks, replay, the record o
 evaluation and a checkpoint. Its learning rate is next to nothing, so that step 3,000 has the same work as step 1.
 The whole tree of processes is looked at from outside every ten steps. What was seen is averaged over blocks of 100
 steps; a line through the blocks after the first fifth says what 1,000 steps add, with its 95 % interval, as a share of
-the mean. Seconds are the processor's, which a busy machine does not stretch as it does the clock's; those of the clock
-stand beside them.
+the mean. Seconds are the processor's, which a busy machine does not stretch as it does the clock's, divided by those
+that a yardstick takes at the same moments, since a shared machine's speed drifts by more than what is asked here. Both,
+and the clock's, stand beside it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 import numpy as np
 import psutil
+import torch
 
 import reporting
+import yardstick
 from ray_runs import Training
 from reporting import Column, Lines
 
@@ -30,14 +33,18 @@ STEPS, BLOCK, EVERY = 3000, 100, 10
 WARM = 0.2
 """The share of all steps before anything should stand still."""
 TARGET, PER = 0.01, 1000
-MEMORY, HANDLES, THREADS, PROCESSES, CPU, CLOCK = (
+MEMORY, HANDLES, THREADS, PROCESSES, WORK, CPU, YARDSTICK, CLOCK = (
     "memory",
     "file handles",
     "threads",
     "processes",
+    "a step, in yardsticks",
     "processor seconds of a step",
+    "processor seconds of a yardstick",
     "clock seconds of a step",
 )
+QUANTITIES = (MEMORY, HANDLES, THREADS, PROCESSES, WORK, CPU, YARDSTICK, CLOCK)
+OF_THE_MACHINE = frozenset({CPU, YARDSTICK, CLOCK})
 UNITS = {MEMORY: 1e6}
 """What a quantity is divided by to be shown."""
 SMALL = (
@@ -65,7 +72,7 @@ class Row:
         slope: What 1,000 steps add, as a share of the mean.
         low: Of its 95 % interval.
         high: Of its 95 % interval.
-        target: How far from 0 the slope may be; None where the machine's other work is measured too.
+        target: How far from 0 the slope may be; None where the machine's speed or other work is measured too.
     """
 
     quantity: str
@@ -78,7 +85,7 @@ class Row:
 
 COLUMNS = (
     Column(head="quantity", key="quantity"),
-    Column(head="mean (memory in MB)", key="shown", digits=2),
+    Column(head="mean (memory in MB)", key="shown", digits=3),
     Column(head="% per 1,000 steps", key="slope", unit=0.01, digits=2),
     Column(head="from", key="low", unit=0.01, digits=2),
     Column(head="to", key="high", unit=0.01, digits=2),
@@ -89,11 +96,12 @@ COLUMNS = (
 def measured(*, steps: int, every: int) -> list[Sample]:
     """What was seen of a run, every so many steps."""
     samples: list[Sample] = []
+    torch.set_num_threads(1)
     overrides = [*SMALL, f"train.steps={steps}"]
     with tempfile.TemporaryDirectory() as folder, Training(Path(folder) / "run", overrides) as run:
         while run.goes_on():
             if (step := run.steps) and (not samples or step >= samples[-1]["step"] + every):
-                samples.append({"step": step, **sample(run.process)})
+                samples.append({"step": step, **sample(run.process), YARDSTICK: yardstick.moment()})
         clock = np.cumsum([float(row["time/step"]) for row in run.rows()])
     for each in samples:
         each[CLOCK] = float(clock[int(each["step"]) - 1])
@@ -132,6 +140,8 @@ def blocks(samples: Sequence[Sample], *, size: int) -> list[Sample]:
             middle[name] = float(np.mean([each[name] for each, counts in zip(samples, inside, strict=True) if counts]))
         for name in (CPU, CLOCK):
             middle[name] = float(np.diff(np.interp([first, last], at, [each[name] for each in samples]))[0]) / size
+        middle[YARDSTICK] = median(each[YARDSTICK] for each, counts in zip(samples, inside, strict=True) if counts)
+        middle[WORK] = middle[CPU] / middle[YARDSTICK]
         found.append(middle)
     return found
 
@@ -139,7 +149,7 @@ def blocks(samples: Sequence[Sample], *, size: int) -> list[Sample]:
 def rows(blocks: Sequence[Sample], *, steps: int) -> list[Row]:
     """How much every quantity changed after the first steps."""
     counted = [each for each in blocks if each["step"] >= WARM * steps]
-    return [_row(name, counted) for name in (MEMORY, HANDLES, THREADS, PROCESSES, CPU, CLOCK)]
+    return [_row(name, counted) for name in QUANTITIES]
 
 
 def _row(name: str, blocks: Sequence[Sample]) -> Row:
@@ -150,7 +160,7 @@ def _row(name: str, blocks: Sequence[Sample]) -> Row:
     free = len(values) - 2
     noise = np.square(values / mean - offset - slope * thousands).sum() / free
     half = _student(free) * float(np.sqrt(noise / np.square(thousands - thousands.mean()).sum()))
-    target = None if name == CLOCK else TARGET
+    target = None if name in OF_THE_MACHINE else TARGET
     return Row(quantity=name, mean=mean, slope=float(slope), low=slope - half, high=slope + half, target=target)
 
 
@@ -177,6 +187,7 @@ def charts(report: reporting.Row) -> list[Lines]:
     return [
         Lines(title="Memory of all processes", unit="MB", over="step", at=at, series=series(MEMORY)),
         Lines(title="Held by all processes", unit="", over="step", at=at, series=series(HANDLES, THREADS, PROCESSES)),
+        Lines(title="Time of a step", unit="yardsticks", over="step", at=at, series=series(WORK)),
         Lines(title="Seconds of a step", unit="s", over="step", at=at, series=series(CPU, CLOCK)),
     ]
 

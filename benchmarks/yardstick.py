@@ -25,6 +25,8 @@ SIZE = 512
 PRODUCTS = 20
 LOOP = 200_000
 REPEATS = 15
+MOMENT = 3
+"""Products of a moment, which take about as long as its loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,16 @@ def measure(*, threads: int | None = None, repeats: int = REPEATS) -> Yardstick:
         return Yardstick(matmul_s=_median(products, repeats) / PRODUCTS, python_s=_median(_loop, repeats))
     finally:
         torch.set_num_threads(before)
+
+
+def moment() -> float:
+    """Processor seconds of this thread, now, for the loop and a few products together: some 15 ms of work."""
+    matrix = torch.linspace(-1, 1, SIZE * SIZE).view(SIZE, SIZE)
+    began = time.thread_time()
+    _loop()
+    for _ in range(MOMENT):
+        torch.mm(matrix, matrix)
+    return time.thread_time() - began
 
 
 def matrix_rate(

@@ -52,18 +52,27 @@ def soaked(step: int, *, growing: float) -> dict[str, float]:
         soak.THREADS: 8.0,
         soak.PROCESSES: 2.0,
     }
-    return {"step": step, **held, soak.CPU: 0.2 * step, soak.CLOCK: 0.25 * step + 3.0 * (step % 20 == 0)}
+    slower = 1 + step / 4000  # a machine whose speed drifts
+    spent = {soak.CPU: 0.2 * (step + step**2 / 8000), soak.YARDSTICK: 0.01 * slower, soak.CLOCK: 0.25 * step}
+    return {"step": step, **held, **spent}
 
 
 def test_a_slope_is_a_share_per_thousand_steps_with_its_interval() -> None:
     samples = [soaked(step, growing=0.05) for step in range(1, 2002, 10)]
     rows = {row.quantity: row for row in soak.rows(soak.blocks(samples, size=100), steps=2000)}
-    memory, cpu = rows[soak.MEMORY], rows[soak.CPU]
+    memory = rows[soak.MEMORY]
     assert memory.slope == pytest.approx(0.05 / 1.06, rel=0.02)
     assert memory.low <= memory.slope <= memory.high
-    assert (cpu.mean, cpu.slope) == (pytest.approx(0.2), pytest.approx(0.0, abs=1e-9))
-    assert (cpu.target, rows[soak.CLOCK].target) == (soak.TARGET, None)
     assert soak.tables({"rows": [asdict(memory)]}).count("\n") == 2
+
+
+def test_a_machine_that_slows_down_is_not_taken_for_a_run_that_does() -> None:
+    samples = [soaked(step, growing=0.0) for step in range(1, 2002, 10)]
+    rows = {row.quantity: row for row in soak.rows(soak.blocks(samples, size=100), steps=2000)}
+    work, cpu = rows[soak.WORK], rows[soak.CPU]
+    assert cpu.slope == pytest.approx(0.25 / (1 + 1200 / 4000), rel=0.02)
+    assert (work.mean, work.slope) == (pytest.approx(20.0, rel=0.01), pytest.approx(0.0, abs=1e-3))
+    assert (work.target, cpu.target) == (soak.TARGET, None)
 
 
 def test_noise_widens_the_interval() -> None:
