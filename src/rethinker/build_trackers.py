@@ -10,6 +10,7 @@ from rethinker.errors import ConfigError
 from rethinker.interfaces import Tracker
 from rethinker.runs.folder import RunFolder
 from rethinker.runs.service_tracker import ServiceTracker
+from rethinker.runs.shown import Showing
 from rethinker.runs.trackers import JsonlTracker, TensorBoardTracker, Trackers
 from rethinker.trees import leaves
 
@@ -39,8 +40,9 @@ def _services(settings: TrackerConfig) -> list[str]:
 
 def _others(config: Config, folder: RunFolder) -> Iterator[Tracker]:
     settings = config.trackers
+    showing = Showing(every=settings.show_every, count=settings.show_count)
     if settings.tensorboard:
-        yield TensorBoardTracker(folder.tensorboard, show_every=settings.show_every, show_count=settings.show_count)
+        yield TensorBoardTracker(folder.tensorboard, showing=showing)
     for kind in _services(settings):
         yield ServiceTracker(
             kind,
@@ -48,7 +50,6 @@ def _others(config: Config, folder: RunFolder) -> Iterator[Tracker]:
             project=settings.project,
             run=folder.path.resolve().name,
             settings=leaves(config.model_dump(mode="json")),
-            show_every=settings.show_every,
-            show_count=settings.show_count,
+            showing=showing,
             patience=settings.patience,
         )

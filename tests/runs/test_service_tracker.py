@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rethinker.runs.service_tracker import ServiceTracker
+from rethinker.runs.shown import Showing
 
 TRACKIO = Path(sys.prefix) / "trackio"
 """What trackio needs beside our own versions; `make test` puts it there."""
@@ -26,8 +27,7 @@ def tracker(kind: str, folder: Path, *, patience: float = 60.0) -> ServiceTracke
         project="looking",
         run="tiny-1",
         settings={"seed": 3, "learner.lr": 1e-4},
-        show_every=2,
-        show_count=2,
+        showing=Showing(every=2, count=2),
         patience=patience,
     )
 

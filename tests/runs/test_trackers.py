@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rethinker.errors import RunFolderError
 from rethinker.interfaces import Tracker
+from rethinker.runs.shown import Showing
 from rethinker.runs.trackers import JsonlTracker, TensorBoardTracker, Trackers, read_metrics
 
 
@@ -32,7 +33,7 @@ def test_line_is_strict_json_with_null_for_what_is_no_number(tmp_path):
 
 
 def test_tensorboard_shows_responses_with_their_images_at_the_steps_asked_for(tmp_path, make_group, make_image):
-    tracker = TensorBoardTracker(tmp_path, show_every=2, show_count=2)
+    tracker = TensorBoardTracker(tmp_path, showing=Showing(every=2, count=2))
     for step in (1, 2, 3):
         tracker.show(step, make_group("p1", image=make_image(0), rethought=1))
     tracker.close()

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from rethinker.errors import RunFolderError
 from rethinker.interfaces import Tracker
 from rethinker.redaction import redacted
-from rethinker.runs.shown import shown
+from rethinker.runs.shown import Showing
 from rethinker.types import Experience
 
 _WAITING = 256
@@ -39,8 +39,7 @@ class ServiceTracker(Tracker):
         project: Under which the service lists the run.
         run: The run's name there.
         settings: The run's configuration, by dotted names.
-        show_every: Steps between those whose responses are shown; 0 shows none.
-        show_count: Responses shown of such a step.
+        showing: Which responses are shown.
         patience: Seconds that the service has, when the run ends, to take what it has not yet.
     """
 
@@ -52,12 +51,11 @@ class ServiceTracker(Tracker):
         project: str,
         run: str,
         settings: Mapping[str, Any],
-        show_every: int,
-        show_count: int,
+        showing: Showing,
         patience: float,
     ) -> None:
         self._kind, self._folder = kind, folder
-        self._show_every, self._show_count, self._patience = show_every, show_count, patience
+        self._showing, self._patience = showing, patience
         self._given = {"kind": kind, "project": project, "run": run, "folder": str(folder), "settings": dict(settings)}
         self._records: Queue[bytes | None] = Queue(maxsize=_WAITING)
         self._made = self._written = 0
@@ -77,9 +75,8 @@ class ServiceTracker(Tracker):
 
     def show(self, step: int, experiences: Sequence[Experience]) -> None:
         """Hand on some responses of the step, if it is one of those."""
-        if self._show_every and step % self._show_every == 0:
-            some = [each.to_json() for each in shown(experiences, self._show_count)]
-            self._hand_on({"step": step, "responses": some})
+        if some := self._showing.of(step, experiences):
+            self._hand_on({"step": step, "responses": [each.to_json() for each in some]})
 
     def cut_back(self, step: int) -> None:
         """Services keep what they were told; steps that are made again are told again."""

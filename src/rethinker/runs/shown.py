@@ -44,12 +44,29 @@ COLUMNS = ("problem_id", "prompt", "response", "trigger", "extracted", "outcome"
 """What there is to a response besides its image."""
 
 
-def shown(experiences: Sequence[Experience], count: int) -> list[ShownResponse]:
-    """So many of a batch: responses made to look twice first, then one of each problem, as they stand in the batch."""
-    first = {each.rollout.prompt.problem_id: each for each in reversed(experiences)}
-    looked = [each for each in experiences if isinstance(each.rollout, Rethought)]
-    others = [each for each in experiences if first[each.rollout.prompt.problem_id] is each and each not in looked]
-    return [_shown(each) for each in (looked + others)[:count]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Showing:
+    """Which responses of a run a tracker shows.
+
+    Attributes:
+        every: Steps between those whose responses are shown; 0 shows none.
+        count: Responses shown of such a step.
+    """
+
+    every: int = 0
+    count: int = 0
+
+    def of(self, step: int, experiences: Sequence[Experience]) -> list[ShownResponse]:
+        """Of a step that is one of those: what was made to look twice first, then one of each problem, in order."""
+        if not self.every or step % self.every:
+            return []
+        first = {each.rollout.prompt.problem_id: each for each in reversed(experiences)}
+        looked = [each for each in experiences if isinstance(each.rollout, Rethought)]
+        others = [each for each in experiences if first[each.rollout.prompt.problem_id] is each and each not in looked]
+        return [_shown(each) for each in (looked + others)[: self.count]]
+
+
+NOTHING_SHOWN = Showing()
 
 
 def _shown(experience: Experience) -> ShownResponse:

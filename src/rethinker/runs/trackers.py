@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from rethinker.errors import RunFolderError
 from rethinker.interfaces import Tracker
 from rethinker.runs.files import unwritable, write_atomically
-from rethinker.runs.shown import ShownResponse, shown
+from rethinker.runs.shown import NOTHING_SHOWN, Showing, ShownResponse
 from rethinker.types import Experience
 
 
@@ -88,13 +88,12 @@ class TensorBoardTracker(Tracker):
     Written record by record, as the libraries' own writers do so in a thread whose errors come late and unwrapped.
 
     Args:
-        show_every: Steps between those whose responses are shown; 0 shows none.
-        show_count: Responses shown of such a step.
+        showing: Which responses are shown.
     """
 
-    def __init__(self, folder: Path, *, show_every: int = 0, show_count: int = 0) -> None:
+    def __init__(self, folder: Path, *, showing: Showing = NOTHING_SHOWN) -> None:
         self._folder = folder
-        self._show_every, self._show_count = show_every, show_count
+        self._showing = showing
         self._file: BinaryIO | None = None
         self._purge_step: int | None = None
 
@@ -129,15 +128,14 @@ class TensorBoardTracker(Tracker):
         """
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        if not self._show_every or step % self._show_every:
-            return
         values = []
-        for number, each in enumerate(shown(experiences, self._show_count)):
+        for number, each in enumerate(self._showing.of(step, experiences)):
             values.append(_as_text(f"rollouts/{number}", each))
             if each.image is not None:
                 image = Summary.Image(encoded_image_string=each.image, colorspace=3)
                 values.append(Summary.Value(tag=f"rollouts/{number}/image", image=image))
-        self._add(step, values)
+        if values:
+            self._add(step, values)
 
     def cut_back(self, step: int) -> None:
         """Have the viewer forget what earlier event files say of the steps after `step`. Call it before `log`."""
