@@ -49,6 +49,9 @@ ENVIRONMENT = {
     "no_proxy": "127.0.0.1,localhost",
 }
 
+# `urlopen` would keep this module's proxy in its process, for the tests that come after.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 @pytest.fixture(autouse=True)
 def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +194,7 @@ def ask(address: str, *, token: str = "", body: bytes | None = None) -> tuple[in
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     asked = urllib.request.Request(address, data=body, headers=headers)
     try:
-        with urllib.request.urlopen(asked, timeout=60) as reply:
+        with DIRECT.open(asked, timeout=60) as reply:
             return reply.status, reply.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
