@@ -60,13 +60,13 @@ def _crew(config: Config, cluster: RayCluster, sizes: range) -> Crew:
     assert isinstance(settings, RayClusterConfig)
     patience = settings.patience_seconds
     lines, ranks = _seated(config, cluster, sizes)
-    meeting = lines[0].address(settings.placement_seconds)
+    meeting = lines[0].address(settings.start_seconds, limit="cluster.start_seconds")
     fillings = [partial(_rank, config, rank=rank, ranks=ranks, meeting=meeting) for rank in range(ranks)] + [
         partial(_engine, config)
     ] * (len(lines) - ranks)
     names = [line.peer("") for line in lines]
     opening = [line.open(make) for line, make in zip(lines, fillings, strict=True)]
-    gather(names, opening, patience=settings.placement_seconds, limit="cluster.placement_seconds")
+    gather(names, opening, patience=settings.start_seconds, limit="cluster.start_seconds")
     vlm, learner = sharded_learner(config, [line.peer("learner") for line in lines[:ranks]], patience=patience)
     if settings.colocated:
         engine = PooledEngine([line.peer("engine") for line in lines], patience=patience)
@@ -96,7 +96,7 @@ def _broadcast(config: Config, lines: list[RayLine], ranks: int) -> tuple[Pooled
         engine,
         [line.peer("weights") for line in apart],
         workers=config.engine.tensor_parallel,
-        address=lines[0].address(settings.placement_seconds),
+        address=lines[0].address(settings.start_seconds, limit="cluster.start_seconds"),
         patience=settings.patience_seconds,
     )
     return engine, sync
@@ -115,7 +115,7 @@ def _through_objects(
         line = cluster.retake(ranks + place)
         replica = line.peer("engine")
         opening = [line.open(partial(_engine, config))]
-        gather([replica], opening, patience=settings.placement_seconds, limit="cluster.placement_seconds")
+        gather([replica], opening, patience=settings.start_seconds, limit="cluster.start_seconds")
         if (catching_up := sync.catch_up(replica)) is not None:
             gather([replica], [catching_up], patience=patience)
         return replica

@@ -40,7 +40,9 @@ class RayClusterConfig(Section):
     gpus: Annotated[float, Field(ge=0.0)] = 1.0
     """GPUs of each process where `device` is not `cpu`; an engine gets `engine.tensor_parallel` times as many."""
     placement_seconds: Positive = 300.0
-    """How long processes may take to find room, and then to start; how long a lost node may take to come back."""
+    """How long processes may wait for room, and a lost node may take to come back."""
+    start_seconds: Positive = 900.0
+    """How long processes that have room may take to start and to load what they hold."""
     patience_seconds: Positive = 1800.0
     """A process that does not answer for so long is taken for dead."""
     max_restarts: Natural = 3

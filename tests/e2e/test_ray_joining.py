@@ -95,6 +95,14 @@ def test_processes_without_room_are_said_after_the_wait(head: str, talker: Path,
     assert "error: the cluster has no room for 5 processes after cluster.placement_seconds=5: learner rank 0" in said
 
 
+@pytest.mark.cluster
+def test_a_process_that_does_not_start_in_time_is_named_with_the_limit(head: str, talker: Path, tmp_path: Path) -> None:
+    settings = "cluster.colocated=true", "cluster.start_seconds=0.01", "cluster.max_restarts=1"
+    said = refused(tmp_path, talker, head, *settings)
+    assert said.count("learner rank 0 did not answer within cluster.start_seconds=0.01; it hangs, or works") == 2
+    assert "restart 1 of at most 1" in said
+
+
 def test_an_address_where_nobody_listens_is_said_at_once(talker: Path, tmp_path: Path) -> None:
     said = refused(tmp_path, talker, "127.0.0.1:1")
     assert said.startswith("error: no Ray answers at cluster.address='127.0.0.1:1'")

@@ -80,8 +80,12 @@ def gather(
         future.result()
     if waiting:
         silent = ", ".join(peer.name for peer, future in zip(peers, futures, strict=True) if future in waiting)
-        raise RankLostError(
-            f"{silent} did not answer within {limit}={patience:g}; it hangs, or works on something that takes longer: "
-            "raise the limit if so"
-        )
+        raise RankLostError(no_answer(silent, f"{limit}={patience:g}"))
     return [future.result() for future in futures]
+
+
+def no_answer(who: str, limit: str) -> str:
+    """What is said of a peer that is silent beyond a limit, written as key=seconds."""
+    return (
+        f"{who} did not answer within {limit}; it hangs, or works on something that takes longer: raise the limit if so"
+    )

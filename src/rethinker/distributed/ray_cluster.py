@@ -23,7 +23,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from rethinker.distributed.host import Host, portable
-from rethinker.distributed.peers import Peer
+from rethinker.distributed.peers import Peer, no_answer
 from rethinker.distributed.ray_connection import connect
 from rethinker.distributed.shipping import Catalogue, Sender, Shipment
 from rethinker.errors import ClusterError, RankLostError
@@ -118,9 +118,9 @@ class RayLine:
         if told.exception() is None:
             self._whereabouts = told.result()
 
-    def address(self, patience: float) -> str:
-        """Where other processes may meet it."""
-        return str(self.answer(self._actor.address.remote(), patience, limit="cluster.placement_seconds"))
+    def address(self, patience: float, *, limit: str) -> str:
+        """Where other processes may meet it; answers once it runs."""
+        return str(self.answer(self._actor.address.remote(), patience, limit=limit))
 
     def open(self, make: Make) -> Future[None]:
         """Make what the actor serves."""
@@ -159,7 +159,7 @@ class RayLine:
         try:
             return ray.get(reference, timeout=patience)
         except GetTimeoutError as error:
-            raise RankLostError(f"{self.seat.name} did not answer within {limit}={patience:g}") from error
+            raise RankLostError(no_answer(self.seat.name, f"{limit}={patience:g}")) from error
         except RayError as error:
             raise self._translated(error) from error
 
@@ -261,7 +261,7 @@ class RayCluster:
         """
         self._lines[place].kill()
         line = self._lines[place] = self._sit(place)
-        line.address(self._patience)  # answers once it runs
+        line.address(self._patience, limit="cluster.placement_seconds")
         return line
 
     def close(self) -> None:
